@@ -1,0 +1,183 @@
+"""The contract of an experiment: ``Config`` -> ``run`` -> ``Result``."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field
+
+Profile = Literal["smoke", "laptop", "paper"]
+PROFILES: tuple[str, ...] = get_args(Profile)
+ROW_COLUMNS = ("dataset", "model", "setting", "seed", "metric", "value")
+
+
+class ParameterError(ValueError):
+    """A parameter has an unknown name, a wrong type or a value out of range."""
+
+
+class Config(BaseModel):
+    """Describe one run completely: equal configs give equal rows.
+
+    Subclasses add the experiment's own parameters, with types, ranges and a description
+    each. Where and how fast a run goes (device, threads) is no part of it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    profile: Profile = Field("smoke", description="size of the run: smoke, laptop or paper")
+    seed: int = Field(0, ge=0, description="seeds the initialisation and every random draw")
+
+    def digest(self) -> str:
+        """Return the 12 hex digits that name this run's directory (sha256 of the sorted config)."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@dataclass
+class Result:
+    """What a run gives: tidy rows and named arrays.
+
+    Attributes
+    ----------
+    rows
+        Data frame with the columns of ``ROW_COLUMNS``; one measured number a row. No
+        timings: those are provenance, so that a resumed run has equal rows.
+    arrays
+        Arrays for figures, by name.
+    costs
+        Seconds, parameter counts and the like, by name; stored with the provenance.
+    """
+
+    rows: pd.DataFrame
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    costs: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        missing = [name for name in ROW_COLUMNS if name not in self.rows.columns]
+        if missing:
+            raise ValueError(f"result rows lack the columns {missing}; expected {ROW_COLUMNS}")
+        self.rows = self.rows.loc[:, list(ROW_COLUMNS)].reset_index(drop=True)
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """Where and how a run is executed; never changes what it computes.
+
+    Attributes
+    ----------
+    checkpoint
+        Folder for checkpoints; emptied after the run is stored.
+    device
+        Torch device, such as ``cpu`` or ``cuda``.
+    resume
+        Continue from a checkpoint in the folder when there is one.
+    progress
+        Show progress bars.
+    """
+
+    checkpoint: Path
+    device: str = "cpu"
+    resume: bool = True
+    progress: bool = True
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Say which of our metrics stands beside a published one.
+
+    Attributes
+    ----------
+    metrics
+        Published metric name -> the metric of our rows.
+    stand_ins
+        Published ``model`` that we do not run -> our ``(model, setting)`` beside it.
+    """
+
+    metrics: Mapping[str, str]
+    stand_ins: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One table or figure of a paper, ready to run.
+
+    Attributes
+    ----------
+    name
+        ``paper/item``, such as ``em-gm/table-2``.
+    title
+        One line for ``mixflow list``.
+    config
+        The ``Config`` subclass.
+    run
+        Computes a ``Result`` from a config.
+    defaults
+        Per profile, the parameter values that differ from the config's own defaults.
+    plan
+        Per profile, the points (parameter overrides, ``seed`` among them) that make up the
+        whole table or figure.
+    answers
+        Item of ``paper_targets.csv`` -> how our rows answer it.
+    """
+
+    name: str
+    title: str
+    config: type[Config]
+    run: Callable[[Any, RunContext], Result]
+    defaults: Mapping[str, Mapping[str, Any]]
+    plan: Callable[[str], Sequence[Mapping[str, Any]]]
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+
+    def configure(self, profile: str = "smoke", **overrides: Any) -> Config:
+        """Build the validated config of one run.
+
+        Raises
+        ------
+        ParameterError
+            If a name is unknown (with a "did you mean"), or a type or range is wrong.
+        """
+        check_names(overrides, self.config, self.name)
+        if profile not in PROFILES:
+            raise ParameterError(f"profile {profile!r} is unknown; choose one of {PROFILES}")
+        values = {**self.defaults.get(profile, {}), **overrides, "profile": profile}
+        try:
+            return self.config(**values)
+        except pydantic.ValidationError as error:
+            raise ParameterError(_explain(self.name, error)) from None
+
+    def configs(self, profile: str, overrides: Iterable[Mapping[str, Any]] = ({},)) -> list[Config]:
+        """Return the plan's configs with each of the overrides put in, without duplicates."""
+        configs = {}
+        for override in overrides:
+            check_names(override, self.config, self.name)
+            for point in self.plan(profile):
+                config = self.configure(profile, **{**point, **override})
+                configs[config.digest()] = config
+        return list(configs.values())
+
+
+def check_names(values: Mapping[str, Any], config: type[Config], owner: str) -> None:
+    """Raise ``ParameterError`` with a "did you mean" when a name is not in the config."""
+    for name in values:
+        if name not in config.model_fields:
+            close = difflib.get_close_matches(name, config.model_fields, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            known = ", ".join(config.model_fields)
+            raise ParameterError(f"{owner} has no parameter {name!r}{hint} (known: {known})")
+
+
+def _explain(owner: str, error: pydantic.ValidationError) -> str:
+    lines = [
+        f"{'.'.join(str(part) for part in item['loc'])}={item['input']!r}: {item['msg']}"
+        for item in error.errors()
+    ]
+    return f"{owner}: " + "; ".join(lines)

@@ -1,0 +1,18 @@
+"""Invertible maps, each for a bank of K components at once."""
+
+from mixflow.flows.bijection import Bijection, Chain
+from mixflow.flows.glow import Glow
+from mixflow.flows.layers import ActNorm, AffineCoupling, InvertibleLinear, Rotation, Squeeze
+from mixflow.flows.vector import VectorFlow
+
+__all__ = [
+    "ActNorm",
+    "AffineCoupling",
+    "Bijection",
+    "Chain",
+    "Glow",
+    "InvertibleLinear",
+    "Rotation",
+    "Squeeze",
+    "VectorFlow",
+]

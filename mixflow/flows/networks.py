@@ -1,0 +1,212 @@
+"""Conditioners: networks for K components at once, weights of shape (K, in, out)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# Images of at most this many pixels are convolved by one dense product over all pixels: a
+# 3 x 3 kernel then touches nearly all of them anyway, and the whole bank is one bmm.
+DENSE_PIXELS = 9
+
+
+class BankLinear(nn.Module):
+    """Apply K affine maps to K batches, (K, N, in) -> (K, N, out).
+
+    Parameters
+    ----------
+    n_components, n_in, n_out
+        K and the numbers of features.
+    zero
+        Start at zero, so that the map that it conditions starts at the identity.
+    """
+
+    def __init__(self, n_components: int, n_in: int, n_out: int, *, zero: bool = False) -> None:
+        super().__init__()
+        bound = 0.0 if zero or n_in == 0 else 1 / math.sqrt(n_in)
+        self.weight = nn.Parameter(_uniform((n_components, n_in, n_out), bound))
+        self.bias = nn.Parameter(_uniform((n_components, 1, n_out), bound))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.baddbmm(self.bias, x, self.weight)
+
+
+class MLP(nn.Module):
+    """Feed each of K batches through its own multilayer perceptron, (K, N, in) -> (K, N, out).
+
+    Parameters
+    ----------
+    n_components, n_in, n_out
+        K and the numbers of features; ``n_in = 0`` gives a learned constant.
+    hidden_features, hidden_layers
+        Width and number of the ReLU layers.
+    dropout
+        Share of hidden units dropped while training.
+    """
+
+    def __init__(
+        self,
+        n_components: int,
+        n_in: int,
+        n_out: int,
+        *,
+        hidden_features: int = 32,
+        hidden_layers: int = 2,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        sizes = [n_in, *[hidden_features] * hidden_layers]
+        self.hidden = nn.ModuleList(
+            BankLinear(n_components, a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
+        )
+        self.out = BankLinear(n_components, sizes[-1], n_out, zero=True)
+        self.dropout = dropout
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.hidden:
+            x = F.relu(layer(x), inplace=True)
+            if self.dropout and self.training:
+                x = F.dropout(x, self.dropout)
+        return self.out(x)
+
+
+class BankConv(nn.Module):
+    """Convolve K batches of images, (K, N, H, W, in) -> (K, N, H, W, out), padding kept.
+
+    Parameters
+    ----------
+    n_components, n_in, n_out
+        K and the numbers of channels.
+    kernel_size
+        Odd side of the kernel.
+    zero
+        Start at zero.
+    gain
+        Learn a log scale per output channel, multiplied by 3 before exp, as in Glow's last
+        layers.
+    """
+
+    def __init__(
+        self,
+        n_components: int,
+        n_in: int,
+        n_out: int,
+        kernel_size: int = 3,
+        *,
+        zero: bool = False,
+        gain: bool = False,
+    ) -> None:
+        super().__init__()
+        self.kernel_size = kernel_size
+        weight = torch.zeros(n_components, n_out, n_in, kernel_size, kernel_size)
+        # Glow's own start: sd 0.05, no bias (an ActNorm follows every hidden convolution).
+        self.weight = nn.Parameter(weight if zero else weight.normal_(std=0.05))
+        self.bias = nn.Parameter(torch.zeros(n_components, n_out))
+        self.log_gain = nn.Parameter(torch.zeros(n_components, n_out)) if gain else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[2:4]
+        dense = self.kernel_size == 1 or height * width <= DENSE_PIXELS
+        out = self.dense(x) if dense else self.loop(x)
+        if self.log_gain is None:
+            return out
+        return out * torch.exp(3 * self.log_gain)[:, None, None, None, :]
+
+    def loop(self, x: Tensor) -> Tensor:
+        """Convolve component by component; NHWC in memory is torch's channels_last."""
+        padding = self.kernel_size // 2
+        outs = [
+            F.conv2d(part.permute(0, 3, 1, 2), weight, bias, padding=padding).permute(0, 2, 3, 1)
+            for part, weight, bias in zip(x, self.weight, self.bias, strict=True)
+        ]
+        return torch.stack(outs)
+
+    def dense(self, x: Tensor) -> Tensor:
+        """Convolve all components in one batched product over flattened images."""
+        k, n, height, width, n_in = x.shape
+        n_out = self.weight.shape[1]
+        if self.kernel_size == 1:
+            weight = self.weight[..., 0, 0].transpose(1, 2)
+            out = torch.baddbmm(self.bias[:, None], x.reshape(k, -1, n_in), weight)
+            return out.view(k, n, height, width, n_out)
+        pixels = height * width
+        taps = F.pad(self.weight.flatten(3), (0, 1))  # one more tap, zero: out of reach
+        weight = taps[..., _tap_index(height, width, self.kernel_size, x.device)]
+        weight = weight.permute(0, 3, 2, 4, 1).reshape(k, pixels * n_in, pixels * n_out)
+        bias = self.bias.repeat(1, pixels)[:, None]
+        return torch.baddbmm(bias, x.reshape(k, n, -1), weight).view(k, n, height, width, n_out)
+
+
+class ConvNet(nn.Module):
+    """Condition on images, (K, N, H, W, in) -> (K, N, H, W, out): conv 3x3, 1x1, zero 3x3.
+
+    The hidden layers have a channel-wise affine map and ReLU, as in Glow (Kingma and
+    Dhariwal 2018) and the released code of EM-GM.
+    """
+
+    def __init__(self, n_components: int, n_in: int, n_out: int, *, hidden_features: int) -> None:
+        super().__init__()
+        k, h = n_components, hidden_features
+        self.conv1, self.conv2 = BankConv(k, n_in, h), BankConv(k, h, h, 1)
+        self.norm1, self.norm2 = ChannelNorm(k, h), ChannelNorm(k, h)
+        self.out = BankConv(k, h, n_out, zero=True, gain=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.norm1(self.conv1(x)))
+        return self.out(F.relu(self.norm2(self.conv2(x))))
+
+    @torch.no_grad()
+    def initialize(self, x: Tensor) -> None:
+        """Set the hidden normalisations from a batch x of shape (K, N, H, W, in)."""
+        x = self.conv1(x)
+        self.norm1.initialize(x)
+        x = self.conv2(F.relu(self.norm1(x)))
+        self.norm2.initialize(x)
+
+
+class ChannelNorm(nn.Module):
+    """Shift and scale the last axis of (K, N, ..., C) by learned values.
+
+    ``initialize`` sets them so that a batch has mean 0 and sd 1 per component and channel;
+    the sd is clamped below at 1e-3, and the flag ``initialized`` is saved with the weights.
+    """
+
+    def __init__(self, n_components: int, n_channels: int) -> None:
+        super().__init__()
+        self.shift = nn.Parameter(torch.zeros(n_components, n_channels))
+        self.log_scale = nn.Parameter(torch.zeros(n_components, n_channels))
+        self.register_buffer("initialized", torch.zeros(n_components, dtype=torch.bool))
+
+    def forward(self, x: Tensor) -> Tensor:
+        shape = self.shape_for(x)
+        return (x + self.shift.view(shape)) * torch.exp(self.log_scale).view(shape)
+
+    @torch.no_grad()
+    def initialize(self, x: Tensor) -> None:
+        """Set shift and scale from x, shape (K, N, ..., C)."""
+        rows = x.flatten(1, -2)
+        self.shift.copy_(-rows.mean(1))
+        self.log_scale.copy_(-rows.std(1, correction=0).clamp_min(1e-3).log())
+        self.initialized.fill_(True)
+
+    def shape_for(self, x: Tensor) -> Sequence[int]:
+        """Return the shape in which (K, C) values broadcast against x."""
+        return (x.shape[0], *[1] * (x.ndim - 2), x.shape[-1])
+
+
+def _uniform(shape: tuple[int, ...], bound: float) -> Tensor:
+    return torch.empty(shape).uniform_(-bound, bound) if bound else torch.zeros(shape)
+
+
+def _tap_index(height: int, width: int, kernel_size: int, device: torch.device) -> Tensor:
+    """Index the kernel tap that joins each input pixel (rows) to each output pixel (columns)."""
+    grid = torch.arange(height * width, device=device)
+    row, column = grid // width, grid % width
+    d_row = row[:, None] - row[None, :] + kernel_size // 2
+    d_column = column[:, None] - column[None, :] + kernel_size // 2
+    inside = (d_row >= 0) & (d_row < kernel_size) & (d_column >= 0) & (d_column < kernel_size)
+    return torch.where(inside, d_row * kernel_size + d_column, kernel_size**2)
