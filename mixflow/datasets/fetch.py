@@ -151,12 +151,17 @@ def _sha256(path: Path, mtime_ns: int, size: int) -> str:
 
 def _state(item: DatasetFile) -> FileStatus:
     """Return the status of the first copy there is, in the order of look-up."""
-    folders = [folder for folder in (data_folder(), cache_folder()) if folder is not None]
-    for folder in folders:
+    places = _places(item)
+    for path in places:
         # lexists: a dangling link is a mistake to report, not an absent file.
-        if os.path.lexists(folder / item.path):
-            return _check(item, folder / item.path)
-    return FileStatus(item.path, folders[0] / item.path, "missing", item.sha256, "missing")
+        if os.path.lexists(path):
+            return _check(item, path)
+    return FileStatus(item.path, places[0], "missing", item.sha256, "missing")
+
+
+def _places(item: DatasetFile) -> list[Path]:
+    """Return where a file may lie, in the order of look-up."""
+    return [folder / item.path for folder in (data_folder(), cache_folder()) if folder]
 
 
 def _check(item: DatasetFile, path: Path) -> FileStatus:
@@ -220,7 +225,7 @@ def _from_url(url: str, output_file: Any, pooch_instance: Any) -> None:
 def _one_line(error: Exception) -> str:
     """Return the kind and text of an error on one line, shortened if it is long."""
     text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:300]}"
+    return f"{type(error).__name__}: {text[:400]}"
 
 
 def _message(
@@ -228,9 +233,10 @@ def _message(
 ) -> str:
     """Return the message for a file that is missing or corrupt: what, where, what to do."""
     dataset = registry.get(name)
+    places = _places(item) if state.status == "missing" else [state.path]
     lines = [
         f"data set {name!r}: the file {item.path} is {state.status}.",
-        f"  looked at: {state.path}",
+        *(f"  looked at: {place}" for place in places),
         f"  expected:  sha256 {state.expected} ({item.bytes} bytes)",
         f"  found:     {state.found}",
         *(f"  url:       {url}" for url in item.urls),
@@ -238,12 +244,10 @@ def _message(
         *(f"  download failed: {failure}" for failure in failures or ()),
     ]
     if state.status == "corrupt":
-        lines.append("Replace that file by a good copy, or delete it to look elsewhere.")
+        advice = "Replace it by a good copy, or delete it to look elsewhere."
     elif item.urls:
-        lines.append(f"Put a copy there, or run `mixflow data fetch {name}` with a connection.")
+        advice = f"Put a copy there, or run `mixflow data fetch {name}` when online."
     else:
-        lines.append(f"It cannot be downloaded as such: put a copy there. {_FOLDER_HINT}")
-    return "\n".join(lines)
-
-
-_FOLDER_HINT = f"The environment variable {DATA_VARIABLE} names the folder to look in first."
+        advice = "It cannot be downloaded as it is: make it as the source says, or copy it there."
+    folder = f"The environment variable {DATA_VARIABLE} names the folder to look in first."
+    return "\n".join([*lines, f"{advice} {folder}"])

@@ -100,9 +100,7 @@ class Glow(Bijection):
         parts = iter(z.split(sizes, dim=2))
         last = self.levels[-1]
         x, log_det = last._inverse(next(parts).unflatten(2, last.latent_shape))
-        for level, split in zip(
-            reversed(self.levels[:-1]), reversed(self.splits), strict=True
-        ):
+        for level, split in zip(reversed(self.levels[:-1]), reversed(self.splits), strict=True):
             out = next(parts).view_as(x)
             x, step = split._inverse(torch.cat([x, out], dim=-1))
             log_det = log_det + step
@@ -111,9 +109,7 @@ class Glow(Bijection):
         return x.permute(0, 1, 4, 2, 3), log_det
 
 
-def _apply(
-    bijection: Bijection, method: str, x: Tensor, log_det: Tensor
-) -> tuple[Tensor, Tensor]:
+def _apply(bijection: Bijection, method: str, x: Tensor, log_det: Tensor) -> tuple[Tensor, Tensor]:
     if method == "_initialize":
         return bijection._initialize(x), log_det
     x, step = bijection._forward(x)

@@ -32,6 +32,7 @@ class BankLinear(nn.Module):
         self.bias = nn.Parameter(_uniform((n_components, 1, n_out), bound))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (K, N, in) to (K, N, out)."""
         return torch.baddbmm(self.bias, x, self.weight)
 
 
@@ -67,6 +68,7 @@ class MLP(nn.Module):
         self.dropout = dropout
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (K, N, in) to (K, N, out)."""
         for layer in self.hidden:
             x = F.relu(layer(x), inplace=True)
             if self.dropout and self.training:
@@ -109,6 +111,7 @@ class BankConv(nn.Module):
         self.log_gain = nn.Parameter(torch.zeros(n_components, n_out)) if gain else None
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (K, N, H, W, in) to (K, N, H, W, out)."""
         height, width = x.shape[2:4]
         dense = self.kernel_size == 1 or height * width <= DENSE_PIXELS
         out = self.dense(x) if dense else self.loop(x)
@@ -156,6 +159,7 @@ class ConvNet(nn.Module):
         self.out = BankConv(k, h, n_out, zero=True, gain=True)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (K, N, H, W, in) to (K, N, H, W, out)."""
         x = F.relu(self.norm1(self.conv1(x)))
         return self.out(F.relu(self.norm2(self.conv2(x))))
 
@@ -182,6 +186,7 @@ class ChannelNorm(nn.Module):
         self.register_buffer("initialized", torch.zeros(n_components, dtype=torch.bool))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Shift and scale x, shape (K, N, ..., C)."""
         shape = self.shape_for(x)
         return (x + self.shift.view(shape)) * torch.exp(self.log_scale).view(shape)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from mixflow.results.status import status_table
 from mixflow.results.store import Store, StoredRun, StoreError, find_checkout
 from mixflow.results.targets import Target, load_targets
-from mixflow.results.verdicts import status_table
 
 __all__ = [
     "Store",

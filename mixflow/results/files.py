@@ -92,14 +92,13 @@ def parse_rows(content: bytes) -> pd.DataFrame:
     """
     rows = pd.read_csv(
         io.BytesIO(content),
-        dtype={**dict.fromkeys(_TEXT_COLUMNS, "str"), "seed": "int64", "value": "float64"},
+        dtype={**dict.fromkeys(ROW_COLUMNS, "str"), "seed": "int64"},
         keep_default_na=False,  # a model may be called "NA" or "None"
-        na_values={"value": ["nan"]},
-        float_precision="round_trip",
     )
     if tuple(rows.columns) != ROW_COLUMNS:
         raise ValueError(f"columns are {list(rows.columns)}; expected {list(ROW_COLUMNS)}")
-    return rows
+    # Python's float reads the shortest form back exactly; not every parser of pandas does.
+    return rows.assign(value=np.array([float(text) for text in rows["value"]], dtype=np.float64))
 
 
 def arrays_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:

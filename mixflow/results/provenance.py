@@ -81,7 +81,13 @@ def code_state() -> dict[str, Any]:
         return {"commit": None, "dirty": None}
     commit = _git(folder, "rev-parse", "HEAD")
     changes = _git(
-        folder, "status", "--porcelain", "--untracked-files=no", "--", ":/", ":(exclude,top)book/results"
+        folder,
+        "status",
+        "--porcelain",
+        "--untracked-files=no",
+        "--",
+        ":/",
+        ":(exclude,top)book/results",
     )
     return {"commit": commit, "dirty": None if changes is None else bool(changes)}
 
@@ -121,23 +127,18 @@ def device_name(device: str) -> dict[str, str]:
 
 
 def data_checksums(config: Config) -> dict[str, str]:
-    """Return file -> sha256, by the registry, of the data sets the config's ``dataset`` names.
+    """Return file -> sha256 as found, of the data sets that the config's ``dataset`` names.
 
-    Files are read through the registry's own check, so these are the bytes that were used.
+    Names that are not in the registry, such as generated data, have no files.
     """
     named = getattr(config, "dataset", None)
     wanted = [named] if isinstance(named, str) else list(named or ())
     if not wanted:
         return {}
-    from mixflow.datasets import registry
+    from mixflow import datasets
 
-    known = set(registry.names())
-    return {
-        file.path: file.sha256
-        for name in wanted
-        if name in known
-        for file in registry.get(name).files
-    }
+    known = set(wanted) & set(datasets.names())
+    return {item.file: item.found for name in sorted(known) for item in datasets.verify(name)}
 
 
 def _cpu_model() -> str:

@@ -23,6 +23,7 @@ from mixflow.results import files
 # In the order in which they are written; DONE, with their hashes, comes last.
 FILES = ("config.json", "rows.csv", "arrays.npz", "provenance.json")
 DONE = "DONE"
+LOCK = "lock.partial"  # held by the process that computes the run; .gitignore knows the ending
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*/[a-z0-9][a-z0-9.-]*")
 _DIGEST = re.compile(r"[0-9a-f]{12}")
 
@@ -206,18 +207,24 @@ class Store:
         return self.root / experiment_name
 
     def _try_read(self, experiment_name: str, path: Path) -> StoredRun | None:
-        if is_unfinished(path):
-            return None
-        try:
-            return read_run(experiment_name, path)
-        except DamagedRunError as error:
-            warnings.warn(f"ignored a damaged result, it will be recomputed: {error}", stacklevel=3)
-            return None
+        for last_try in (False, True):
+            if is_unfinished(path):
+                return None
+            try:
+                return read_run(experiment_name, path)
+            except DamagedRunError as error:
+                # Another process may have finished saving since: look again before warning.
+                if last_try and not is_unfinished(path):
+                    text = f"ignored a damaged result, it will be recomputed: {error}"
+                    warnings.warn(text, stacklevel=3)
+        return None
 
 
 def is_unfinished(path: Path) -> bool:
-    """Say whether no result was ever begun to be written there (no run, or one under way)."""
-    return not any((path / name).exists() for name in (*FILES, DONE))
+    """Say whether a run is being computed or saved there, was interrupted, or never began."""
+    complete = (path / DONE).exists()
+    begun = complete or any((path / name).exists() for name in FILES)
+    return not begun or (not complete and (path / LOCK).exists())
 
 
 def read_run(experiment_name: str, path: Path) -> StoredRun:

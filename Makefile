@@ -1,0 +1,50 @@
+# From a fresh clone `make book` does everything; `make` alone lists the targets.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV   ?= .venv
+CORES  ?= 2
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.mixflow-installed
+SNAKEMAKE := $(BIN)/snakemake --workflow-profile workflow/profiles/local --cores $(CORES)
+
+.DEFAULT_GOAL := help
+.PHONY: help env book runs test lint types check clean
+
+help:  ## list the targets
+	@echo "make TARGET, with"
+	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@echo "variables: PYTHON=$(PYTHON) VENV=$(VENV) CORES=$(CORES) PROFILE=smoke (of runs)"
+
+env: $(STAMP)  ## install mixflow and its tools into .venv
+
+# torch first and by plain pip: resolved together with the rest it may come as a CUDA build.
+$(STAMP): pyproject.toml constraints.txt
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mixflow needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=...")'
+	test -x $(BIN)/pip || "$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[book,test,dev]'
+	@touch $@
+
+book: env  ## execute the notebooks and build the book
+	@$(SNAKEMAKE) || { echo "The book was not built; the log above says why."; exit 1; }
+	@echo "file://$(CURDIR)/_build/html/index.html"
+
+PROFILE ?= smoke
+runs: env  ## run every experiment: make runs PROFILE=laptop
+	$(SNAKEMAKE) runs --config profile=$(PROFILE)
+
+test: env  ## run the tests
+	$(BIN)/python -m pytest
+
+lint: env  ## style: ruff check and ruff format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: env  ## types: mypy
+	$(BIN)/mypy
+
+check: env  ## stored results, targets, commands in the pages, notebooks, figures
+	$(BIN)/mixflow check
+
+clean:  ## remove what was built; results and the environment stay
+	rm -rf _build book/executed .snakemake .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,69 @@
+"""Checks of the stored runs and of the table of targets."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from mixflow import experiments
+from mixflow.experiments.base import ParameterError
+from mixflow.results.status import status_table
+from mixflow.results.store import DamagedRunError, Store, StoredRun, is_unfinished, read_run
+from mixflow.results.targets import load_targets
+
+
+def check_results(root: Path, store: Store) -> list[str]:
+    """Check that every stored run is intact and is one its experiment would make today."""
+    problems = []
+    for name, path in store.directories():
+        if is_unfinished(path):  # a checkpoint of a run that goes on or was interrupted
+            continue
+        try:
+            run = read_run(name, path)
+        except DamagedRunError as error:
+            problems.append(str(error))
+            continue
+        problems += [f"{path}: {problem}" for problem in _problems_of(run)]
+    return problems
+
+
+def _problems_of(run: StoredRun) -> list[str]:
+    problems = []
+    try:
+        config = experiments.find(run.experiment).configure(**run.config)
+        if config.digest() != run.digest:
+            problems.append(
+                f"its config now has the digest {config.digest()}: the experiment's parameters "
+                "changed since; run it again and remove this directory"
+            )
+    except (ParameterError, TypeError) as error:
+        problems.append(f"its config is not valid: {error}")
+    if run.rows.empty:
+        problems.append("rows.csv has no rows")
+    seeds = sorted({int(seed) for seed in run.rows["seed"]} - {run.config.get("seed")})
+    if seeds:
+        problems.append(f"rows of seed {seeds}, but the config says {run.config.get('seed')}")
+    return problems
+
+
+def check_targets(root: Path, store: Store) -> list[str]:
+    """Check the table of targets, its status table, and that answers name real items."""
+    try:
+        targets = load_targets()
+    except ValueError as error:
+        return [str(error)]
+    problems = []
+    frame = status_table(store, targets)
+    keys = ["paper", "item", "dataset", "model", "setting", "metric"]
+    counts = Counter(map(tuple, frame[keys].to_numpy()))
+    for target in targets:
+        n = counts[tuple(getattr(target, key) for key in keys)]
+        if n != 1:
+            problems.append(f"target {target.id} is {n} times in the status table, not once")
+    published = {(target.paper, target.item, target.metric) for target in targets}
+    for name in experiments.names():
+        for item, answer in experiments.find(name).answers.items():
+            for metric in answer.metrics:
+                if (name.split("/")[0], item, metric) not in published:
+                    problems.append(f"{name} answers {item} / {metric}, which is no target")
+    return problems

@@ -1,0 +1,247 @@
+"""The command line: ``mixflow list | run | status | data | notebook | check``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mixflow.cli_data import data_app
+from mixflow.cli_errors import FAILED, PlainErrors
+
+# Imports of mixflow are inside the commands: torch and scikit-learn take seconds, and
+# `mixflow --help` should not.
+
+app = typer.Typer(
+    cls=PlainErrors,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    epilog="Exit codes: 0 ok; 1 a run or check failed; 2 bad usage or parameters; 3 data "
+    "missing or corrupt; 130 interrupted.",
+)
+app.add_typer(data_app, name="data", help="Look at the data sets, check or download their files.")
+
+Results = Annotated[
+    Path | None,
+    typer.Option(
+        "--results",
+        metavar="DIR",
+        help="Folder of the results [default: $MIXFLOW_RESULTS, else book/results of the "
+        "checkout, else ./mixflow-results].",
+    ),
+]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--parameter",
+        "-p",
+        metavar="NAME=VALUE",
+        show_default=False,
+        help="Set a parameter; repeatable. In 'run', commas make an axis: -p n_components=1,2.",
+    ),
+]
+Profile = Annotated[str, typer.Option("--profile", help="smoke, laptop or paper.")]
+
+
+def _examples(*lines: str) -> str:
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"mixflow {version('mixflow')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="And exit.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", envvar="MIXFLOW_DEBUG", help="Show tracebacks of errors.")
+    ] = False,
+) -> None:
+    """Recompute the tables and figures of three papers on neural mixture models."""
+
+
+@app.command("list", epilog=_examples("mixflow list", "mixflow list --results /tmp/results"))
+def list_experiments(results: Results = None) -> None:
+    """List the experiments and what is done.
+
+    Done and planned points are shown for each profile.
+    """
+    import pandas as pd
+
+    from mixflow import experiments
+    from mixflow.cli_values import table
+    from mixflow.experiments.base import PROFILES
+    from mixflow.results import Store
+
+    store, lines = Store(results), []
+    for name in experiments.names():
+        found = experiments.find(name)
+        line = {"experiment": name}
+        for profile in PROFILES:
+            configs = found.configs(profile)
+            done = sum(store.is_done(name, config) for config in configs)
+            line[profile] = f"{done}/{len(configs)}" if configs else "-"
+        lines.append({**line, "title": found.title})
+    typer.echo(table(pd.DataFrame(lines)))
+    typer.echo(f"\ndone/points at each profile; results in {store.root}")
+
+
+@app.command(
+    epilog=_examples(
+        "mixflow run em-gm/table-2",
+        "mixflow run em-gm/table-2 --profile laptop --seeds 0-4",
+        "mixflow run em-gm/table-2 -p n_components=1,2 -p dataset=letter --dry-run",
+    )
+)
+def run(
+    ctx: typer.Context,
+    experiment: Annotated[str, typer.Argument(help="Such as em-gm/table-2; see 'mixflow list'.")],
+    profile: Profile = "smoke",
+    parameter: Parameters = None,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="SEEDS", help="Such as 0-4 or 0,2,5; else the plan's.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    resume: Annotated[bool, typer.Option(help="Continue from checkpoints.")] = True,
+    force: Annotated[bool, typer.Option("--force", help="Compute again what is stored.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be run.")] = False,
+    results: Results = None,
+) -> None:
+    """Run an experiment, or a grid of it.
+
+    Every point of the plan is computed and stored, with your parameters put in.
+
+    Runs that are stored already are not computed again; interrupted ones continue.
+    """
+    from mixflow import cli_runs
+    from mixflow.cli_values import overrides
+    from mixflow.experiments import ParameterError, find
+    from mixflow.experiments.runner import check_device
+    from mixflow.results import Store
+
+    found, store = find(experiment), Store(results)
+    configs = found.configs(profile, overrides(parameter or (), seeds))
+    if not configs:
+        raise ParameterError(f"{experiment} has no points at the profile {profile!r}")
+    if dry_run:
+        typer.echo(cli_runs.preview(found, configs, store))
+        return
+    check_device(device)
+    how = cli_runs.How(device, resume, force, quiet, ctx.find_root().params["debug"])
+    say = (lambda _: None) if quiet else typer.echo
+    runs, failures = cli_runs.run_all(found, configs, store, how, say)
+    say("\n" + cli_runs.summary(runs, configs))
+    for failure in failures:
+        typer.echo(f"failed: {failure}", err=True)
+    if failures:
+        raise typer.Exit(FAILED)
+
+
+@app.command(
+    epilog=_examples(
+        "mixflow status",
+        "mixflow status --paper em-gm --item table-2",
+        "mixflow status --format csv",
+    )
+)
+def status(
+    output: Annotated[str, typer.Option("--format", help="table, csv or json.")] = "table",
+    paper: Annotated[str | None, typer.Option(help="Only this paper, such as em-gm.")] = None,
+    item: Annotated[str | None, typer.Option(help="Only this item, such as table-2.")] = None,
+    results: Results = None,
+) -> None:
+    """Compare our results with the papers.
+
+    Every published number and claim gets a verdict: better, reproduced, short, smoke only
+    or not run.
+    """
+    from mixflow.cli_values import records, require, table
+    from mixflow.results import Store, load_targets, status_table
+
+    require("format", output, ("table", "csv", "json"))
+    targets = load_targets()
+    require("paper", paper, [target.paper for target in targets])
+    require("item", item, [target.item for target in targets])
+    chosen = [t for t in targets if paper in (None, t.paper) and item in (None, t.item)]
+    frame = status_table(Store(results), chosen)
+    if output == "csv":
+        typer.echo(frame.to_csv(index=False, lineterminator="\n"), nl=False)
+    elif output == "json":
+        typer.echo(records(frame))
+    else:
+        typer.echo(table(frame.drop(columns=["rule", "runs"])))
+        counts = frame["verdict"].value_counts()
+        typer.echo("\n" + ", ".join(f"{n} {verdict}" for verdict, n in counts.items()))
+        typer.echo("rules and runs: --format csv")
+
+
+@app.command(
+    epilog=_examples(
+        "mixflow notebook 01_em_gm_table_2",
+        "mixflow notebook notebooks/01_em_gm_table_2.py -p n_components=4 --out /tmp/pages",
+    )
+)
+def notebook(
+    name: Annotated[str, typer.Argument(help="Path, or name in the folder notebooks/.")],
+    parameter: Parameters = None,
+    profile: Annotated[str | None, typer.Option(help="Short for -p profile=PROFILE.")] = None,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder for the executed notebook.")
+    ] = Path("book/executed"),
+) -> None:
+    """Execute a notebook of the book."""
+    from mixflow.cli_values import parse_parameters
+    from mixflow.experiments import ParameterError
+    from mixflow.notebooks import NotebookError, check_parameters, parameters_of, run_notebook
+
+    values = parse_parameters(parameter or (), axes=False)
+    if profile is not None:
+        values["profile"] = profile
+    source = Path(name) if name.endswith(".py") else Path("notebooks") / f"{name}.py"
+    try:
+        check_parameters(source.name, parameters_of(source), values)
+    except NotebookError as error:
+        raise ParameterError(str(error)) from None
+    typer.echo(run_notebook(source, out=out, parameters=values))
+
+
+@app.command(epilog=_examples("mixflow check", "mixflow check results commands"))
+def check(
+    only: Annotated[
+        list[str] | None, typer.Argument(metavar="[CHECK]...", help="Else all checks.")
+    ] = None,
+    results: Results = None,
+) -> None:
+    """Check stored results and pages.
+
+    Checks: results, targets, commands, notebooks, figures, built-book.
+    """
+    from mixflow.checks import CHECKS, run_checks
+    from mixflow.cli_values import require
+    from mixflow.results import Store, find_checkout
+
+    for name in only or ():
+        require("check", name, CHECKS)
+    problems = run_checks(find_checkout() or Path.cwd(), Store(results), only or list(CHECKS))
+    for name, lines in problems.items():
+        typer.echo(f"{name}: {len(lines) or 'no'} problem{'s' if len(lines) > 1 else ''}")
+        for line in lines:
+            typer.echo(f"  {line}")
+    if any(problems.values()):
+        raise typer.Exit(FAILED)
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    app(prog_name="mixflow")

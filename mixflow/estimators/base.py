@@ -1,0 +1,385 @@
+"""What the estimators of mixtures of flows share: parameters, scaling, fitting by EM."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from torch import Tensor
+
+from mixflow.estimators import persistence
+from mixflow.flows import Bijection, Glow, VectorFlow
+from mixflow.flows.layers import Scale
+from mixflow.flows.vector import Mixing
+from mixflow.mixtures import GenMM as GenMMCore
+from mixflow.training import EM, EMSettings, Groups, LoopSettings, fit, start_responsibilities
+from mixflow.training.em import MStep
+from mixflow.training.schedules import Schedule, Temperature, temperature_at
+
+Callback = Callable[[Any, int], dict[str, float]]
+# From this many samples on, early_stopping="auto" sets a validation share aside.
+AUTO_STOPPING_SAMPLES = 2000
+
+
+class FlowMixtureBase(BaseEstimator):
+    """Hold the parameters of mixtures of flows and fit them; see the subclasses."""
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "image_shape": [None, "array-like"],
+        "n_layers": [Interval(Integral, 0, None, closed="left")],
+        "hidden_features": [Interval(Integral, 1, None, closed="left")],
+        "hidden_layers": [Interval(Integral, 1, None, closed="left")],
+        "n_levels": [Interval(Integral, 1, None, closed="left")],
+        "mixing": [StrOptions({"rotation", "lu", "reverse"})],
+        "scale": [StrOptions({"tanh", "sigmoid", "exp"})],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "noise": [Interval(Real, 0, None, closed="left")],
+        "reg_covar": [Interval(Real, 0, None, closed="neither")],
+        "standardize": ["boolean"],
+        "init": [StrOptions({"kmeans", "gmm", "random", "uniform"}), "array-like"],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "n_blocks": [Interval(Integral, 1, None, closed="left")],
+        "warm_start": ["boolean"],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "schedule": [StrOptions({"cosine", "noam", "constant"})],
+        "warmup": [Interval(Integral, 0, None, closed="left")],
+        "min_learning_rate": [Interval(Real, 0, None, closed="left")],
+        "betas": [tuple, list],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "clip_norm": [None, Interval(Real, 0, None, closed="neither")],
+        "clip_value": [None, Interval(Real, 0, None, closed="neither")],
+        "em_every": [Interval(Integral, 1, None, closed="left")],
+        "posterior_temperature": [
+            Interval(Real, 0, None, closed="neither"),
+            StrOptions({"per_dimension"}),
+            tuple,
+            list,
+        ],
+        "m_step": [StrOptions({"auto", "sparse", "dense"})],
+        "early_stopping": ["boolean", StrOptions({"auto"})],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "patience": [Interval(Integral, 1, None, closed="left")],
+        "device": [str],
+        "dtype": [StrOptions({"float32", "float64"})],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+        "checkpoint": [None, str, Path],
+        "callback": [None, callable],
+    }
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        image_shape: Sequence[int] | None = None,
+        n_layers: int = 8,
+        hidden_features: int = 32,
+        hidden_layers: int = 2,
+        n_levels: int = 2,
+        mixing: Mixing = "rotation",
+        scale: Scale = "tanh",
+        dropout: float = 0.0,
+        noise: float = 0.0,
+        reg_covar: float = 1e-3,
+        standardize: bool = True,
+        init: str | ArrayLike = "kmeans",
+        n_init: int = 1,
+        n_blocks: int = 1,
+        em_every: int = 5,
+        posterior_temperature: Temperature = 1.0,
+        m_step: MStep = "auto",
+        max_epochs: int = 100,
+        batch_size: int = 256,
+        learning_rate: float = 3e-3,
+        schedule: Schedule = "cosine",
+        warmup: int = 0,
+        min_learning_rate: float = 0.0,
+        betas: Sequence[float] = (0.9, 0.99),
+        weight_decay: float = 0.0,
+        clip_norm: float | None = 5.0,
+        clip_value: float | None = None,
+        early_stopping: bool | str = "auto",
+        validation_fraction: float = 0.1,
+        patience: int = 10,
+        device: str = "cpu",
+        dtype: str = "float32",
+        random_state: int | np.random.RandomState | None = None,
+        warm_start: bool = False,
+        checkpoint: str | Path | None = None,
+        callback: Callback | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_components = n_components
+        self.image_shape = image_shape
+        self.n_layers = n_layers
+        self.hidden_features = hidden_features
+        self.hidden_layers = hidden_layers
+        self.n_levels = n_levels
+        self.mixing = mixing
+        self.scale = scale
+        self.dropout = dropout
+        self.noise = noise
+        self.reg_covar = reg_covar
+        self.standardize = standardize
+        self.init = init
+        self.n_init = n_init
+        self.n_blocks = n_blocks
+        self.em_every = em_every
+        self.posterior_temperature = posterior_temperature
+        self.m_step = m_step
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.warmup = warmup
+        self.min_learning_rate = min_learning_rate
+        self.betas = betas
+        self.weight_decay = weight_decay
+        self.clip_norm = clip_norm
+        self.clip_value = clip_value
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.device = device
+        self.dtype = dtype
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.checkpoint = checkpoint
+        self.callback = callback
+        self.verbose = verbose
+
+    # Input -----------------------------------------------------------------------------------
+
+    def _validate_x(self, x: Any, *, reset: bool) -> np.ndarray:
+        """Return X as a finite float64 array (N, D); images may come as (N, C, H, W)."""
+        if self.image_shape is not None and np.ndim(x) == 4:
+            x = np.asarray(x)
+            if x.shape[1:] != tuple(self.image_shape):
+                raise ValueError(f"images must be {tuple(self.image_shape)}, got {x.shape[1:]}")
+            x = x.reshape(len(x), -1)
+        x = validate_data(
+            self, x, reset=reset, dtype=np.float64, ensure_min_samples=2 if reset else 1
+        )
+        if self.image_shape is not None and x.shape[1] != int(np.prod(self.image_shape)):
+            raise ValueError(f"image_shape {tuple(self.image_shape)} does not fit {x.shape[1]}")
+        return x
+
+    def _validate_weight(self, sample_weight: Any, x: np.ndarray) -> np.ndarray:
+        weight = _check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True)
+        if weight.sum() <= 0:
+            raise ValueError("sample_weight is zero everywhere; at least one must be positive")
+        return weight
+
+    def _fit_scaler(self, x: np.ndarray, weight: np.ndarray) -> None:
+        """Set ``location_`` and ``scale_`` (D,): per feature, or one pair for whole images."""
+        d = x.shape[1]
+        self.location_, self.scale_ = np.zeros(d), np.ones(d)
+        mean = np.average(x, axis=0, weights=weight)
+        sd = np.sqrt(np.average((x - mean) ** 2, axis=0, weights=weight))
+        if self.image_shape is not None:
+            mean, sd = np.full(d, mean.mean()), np.full(d, x.std())
+        tiny = np.finfo(float).eps * 100 * np.maximum(np.abs(mean), 1e-300)
+        constant = np.flatnonzero(~(sd > tiny))
+        if len(constant) and (self.standardize or self.noise == 0):
+            raise ValueError(
+                f"feature {constant[0]} is constant ({len(constant)} in all): its density is "
+                "infinite. Leave such features out (scikit-learn's VarianceThreshold does), or "
+                "give noise > 0 with standardize=False"
+            )
+        if self.standardize:
+            self.location_, self.scale_ = mean, sd
+
+    def _to_tensor(self, x: np.ndarray, dtype: torch.dtype) -> Tensor:
+        scaled = (x - self.location_) / self.scale_
+        shape = (len(x), *self._event_shape())
+        return torch.as_tensor(scaled, dtype=dtype, device=self._torch_device()).reshape(shape)
+
+    def _from_tensor(self, x: Tensor) -> np.ndarray:
+        flat = x.flatten(1).double().cpu().numpy() * self.scale_ + self.location_
+        return flat if self.image_shape is None else flat.reshape(-1, *self.image_shape)
+
+    def _event_shape(self) -> tuple[int, ...]:
+        shape = (self.n_features_in_,) if self.image_shape is None else tuple(self.image_shape)
+        return tuple(int(n) for n in shape)
+
+    def _torch_device(self) -> torch.device:
+        device = torch.device(self.device)
+        if device.type == "cuda" and not torch.cuda.is_available():
+            raise ValueError("device='cuda' was asked for, but torch sees no GPU; use 'cpu'")
+        return device
+
+    # Fit -------------------------------------------------------------------------------------
+
+    def _build(self, n_components: int) -> GenMMCore:
+        """Return an untrained bank of ``n_components`` flows in the training dtype."""
+        flow: Bijection
+        if self.image_shape is None:
+            flow = VectorFlow(
+                n_components,
+                self.n_features_in_,
+                n_layers=self.n_layers,
+                hidden_features=self.hidden_features,
+                hidden_layers=self.hidden_layers,
+                mixing=self.mixing,
+                scale=self.scale,
+                dropout=self.dropout,
+                reg_covar=self.reg_covar,
+            )
+        else:
+            flow = Glow(
+                n_components,
+                self._event_shape(),
+                n_levels=self.n_levels,
+                n_steps=self.n_layers,
+                hidden_features=self.hidden_features,
+                scale=self.scale,
+            )
+        return GenMMCore(flow).to(self._torch_device(), self._torch_dtype())
+
+    def _new_mixture(self, n_components: int, n_groups: int, seed: int) -> GenMMCore:
+        """Return a bank for G groups, whose log weights are those within a group."""
+        with torch.random.fork_rng([]):
+            torch.manual_seed(seed)
+            mixture = self._build(n_components)
+        mixture.log_weights += np.log(n_groups)
+        return mixture
+
+    def _settled(self, mixture: GenMMCore, rows: Tensor) -> GenMMCore:
+        """Return the rows of a trained bank, ready to score.
+
+        Mixtures of vectors score in float64: that costs little, and a sample's score is then
+        the same in every batch.
+        """
+        kept = mixture.select(rows).eval().requires_grad_(False)
+        return kept if self.image_shape is not None else kept.double()
+
+    def _check_blocks(self) -> None:
+        if self.n_components % self.n_blocks:
+            raise ValueError(
+                f"n_blocks={self.n_blocks} must divide n_components={self.n_components}"
+            )
+
+    def _torch_dtype(self) -> torch.dtype:
+        return {"float32": torch.float32, "float64": torch.float64}[self.dtype]
+
+    def _train(
+        self,
+        mixture: GenMMCore,
+        x: np.ndarray,
+        groups: Groups,
+        *,
+        seed: int,
+        fresh: bool = True,
+        validation: tuple[np.ndarray, Groups] | None = None,
+    ) -> EM:
+        """Fit a bank of G K components to G groups; sets ``history_`` and its kin."""
+        dtype, k = self._torch_dtype(), mixture.n_components // groups.n_groups
+        temperature_at(self.posterior_temperature, 0.0, self.n_features_in_)
+        held_out = None
+        if validation is not None:
+            held_out = self._to_tensor(validation[0], dtype), validation[1]
+        tensor = self._to_tensor(x, dtype)
+        start = self._start(tensor, groups, k, seed) if fresh else None
+        em = EM(mixture, tensor, groups, start, self._em_settings(), held_out)
+        if fresh:
+            with torch.random.fork_rng([]):
+                torch.manual_seed(seed + 1)
+                em.start()
+        callback = self.callback
+        on_epoch = None if callback is None else (lambda epoch: callback(self, epoch))
+        result = fit(em, self._loop_settings(seed, validation is not None), on_epoch)
+        self.history_, self.best_epoch_ = result.history, result.best_epoch
+        self.interrupted_, self.n_iter_ = result.interrupted, len(result.history)
+        if result.interrupted:
+            warnings.warn(
+                f"the fit was interrupted after {self.n_iter_} of {self.max_epochs} epochs; the "
+                "model is usable",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        return em
+
+    def _start(self, x: Tensor, groups: Groups, k: int, seed: int) -> Tensor:
+        if isinstance(self.init, str):
+            return start_responsibilities(
+                x.flatten(1).double().cpu().numpy(),
+                groups,
+                k,
+                method=self.init,  # type: ignore[arg-type]
+                reg_covar=self.reg_covar,
+                seed=seed,
+            )
+        r = np.asarray(self.init, dtype=float)
+        if r.shape != (len(x), k) or not np.allclose(r.sum(1), 1) or r.min() < 0:
+            raise ValueError(
+                f"init must hold responsibilities of shape ({len(x)}, {k}) with rows that sum "
+                f"to 1, got shape {r.shape}"
+            )
+        return torch.from_numpy(r)[groups.index]
+
+    def _em_settings(self) -> EMSettings:
+        return EMSettings(
+            em_every=self.em_every,
+            temperature=self.posterior_temperature,
+            m_step=self.m_step,
+            batch_size=self.batch_size,
+            noise=self.noise,
+        )
+
+    def _loop_settings(self, seed: int, validated: bool) -> LoopSettings:
+        return LoopSettings(
+            max_epochs=self.max_epochs,
+            seed=seed,
+            learning_rate=self.learning_rate,
+            betas=(float(self.betas[0]), float(self.betas[1])),
+            weight_decay=self.weight_decay,
+            schedule=self.schedule,
+            warmup=self.warmup,
+            min_learning_rate=self.min_learning_rate,
+            clip_value=self.clip_value,
+            clip_norm=self.clip_norm,
+            validate_every=self.em_every,
+            patience=self.patience if validated else None,
+            checkpoint=None if self.checkpoint is None else Path(self.checkpoint),
+            progress=bool(self.verbose),
+        )
+
+    def _stops_early(self, n_samples: int) -> bool:
+        if self.early_stopping == "auto":
+            return n_samples >= AUTO_STOPPING_SAMPLES
+        return bool(self.early_stopping)
+
+    def _seed(self) -> int:
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+    # Use -------------------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> Path:
+        """Write the fitted estimator to one safetensors file, config in its header.
+
+        Parameters
+        ----------
+        path
+            File to write; ``.safetensors`` is added when there is no suffix.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        """
+        check_is_fitted(self, "mixture_")
+        return persistence.save(self, path)

@@ -1,0 +1,286 @@
+"""Maximum-likelihood classification: one mixture of flows per class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.model_selection import train_test_split
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, check_X_y, column_or_1d
+
+from mixflow.estimators.base import Callback, FlowMixtureBase
+from mixflow.flows.layers import Scale
+from mixflow.flows.vector import Mixing
+from mixflow.mixtures import GenMM as GenMMCore
+from mixflow.training import EM, Groups
+from mixflow.training.em import MStep
+from mixflow.training.schedules import Schedule, Temperature
+
+
+class MixtureClassifier(ClassifierMixin, FlowMixtureBase):
+    r"""Classify by the largest class density, each a mixture of K flows.
+
+    .. math:: p(y \mid x) \propto P(y) \sum_k \pi_{yk} p_{yk}(x)
+
+    All classes train side by side as one bank of flows, without touching each other, so that
+    ``add_class`` gives what training anew would.
+
+    Parameters
+    ----------
+    n_components
+        K, the number of flows per class.
+    priors
+        P(y): None takes the shares in the training data, "uniform" equal ones (as in EM-GM),
+        an array gives them in the order of ``classes_``.
+    image_shape, n_layers, hidden_features, hidden_layers, n_levels, mixing, scale, dropout, \
+noise, reg_covar, standardize, init, n_init, n_blocks, em_every, posterior_temperature, m_step, \
+max_epochs, batch_size, learning_rate, schedule, warmup, min_learning_rate, betas, weight_decay, \
+clip_norm, clip_value, early_stopping, validation_fraction, patience, device, dtype, \
+random_state, warm_start, checkpoint, callback, verbose
+        As for :class:`mixflow.GenMM`, for every class alike; ``batch_size`` counts the samples
+        of one class.
+
+    Attributes
+    ----------
+    classes_, class_prior_
+        The labels, and P(y).
+    mixture_
+        The bank of all flows: component y K + k is flow k of class y; its log weights are
+        those within a class.
+    history_, n_iter_, best_epoch_, interrupted_, n_features_in_
+        As for :class:`mixflow.GenMM`.
+
+    Notes
+    -----
+    Source: Liu, Vu, Chatterjee and Rasmussen, arXiv 1907.13432, section IV.D and table II.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from mixflow import MixtureClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = MixtureClassifier(2, max_epochs=2, random_state=0).fit(X, y)
+    >>> model.predict_proba(X).shape
+    (150, 3)
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **FlowMixtureBase._parameter_constraints,
+        "priors": [None, str, "array-like"],
+    }
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        priors: str | ArrayLike | None = None,
+        image_shape: Sequence[int] | None = None,
+        n_layers: int = 8,
+        hidden_features: int = 32,
+        hidden_layers: int = 2,
+        n_levels: int = 2,
+        mixing: Mixing = "rotation",
+        scale: Scale = "tanh",
+        dropout: float = 0.0,
+        noise: float = 0.0,
+        reg_covar: float = 1e-3,
+        standardize: bool = True,
+        init: str | ArrayLike = "kmeans",
+        n_init: int = 1,
+        n_blocks: int = 1,
+        em_every: int = 5,
+        posterior_temperature: Temperature = 1.0,
+        m_step: MStep = "auto",
+        max_epochs: int = 100,
+        batch_size: int = 256,
+        learning_rate: float = 3e-3,
+        schedule: Schedule = "cosine",
+        warmup: int = 0,
+        min_learning_rate: float = 0.0,
+        betas: Sequence[float] = (0.9, 0.99),
+        weight_decay: float = 0.0,
+        clip_norm: float | None = 5.0,
+        clip_value: float | None = None,
+        early_stopping: bool | str = "auto",
+        validation_fraction: float = 0.1,
+        patience: int = 10,
+        device: str = "cpu",
+        dtype: str = "float32",
+        random_state: int | np.random.RandomState | None = None,
+        warm_start: bool = False,
+        checkpoint: str | Path | None = None,
+        callback: Callback | None = None,
+        verbose: int = 0,
+    ) -> None:
+        common = {name: value for name, value in locals().items() if name in _COMMON}
+        super().__init__(**common)
+        self.priors = priors
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> MixtureClassifier:
+        """Fit a mixture to every class.
+
+        Parameters
+        ----------
+        X, y
+            Samples (N, D), finite, and their labels (N,).
+        sample_weight
+            Non-negative weights, shape (N,); samples of weight 0 are left out.
+
+        Raises
+        ------
+        ValueError
+            If X has NaN or a constant feature, or a class has fewer samples than components.
+        TrainingDiverged
+            If the loss becomes NaN or infinite.
+        """
+        warm = self.warm_start and hasattr(self, "mixture_")
+        x, labels = self._validate_xy(X, y, reset=not warm)
+        weight = self._validate_weight(sample_weight, x)
+        x, labels, weight = x[weight > 0], labels[weight > 0], weight[weight > 0]
+        self._check_blocks()
+        classes, codes = np.unique(labels, return_inverse=True)
+        if warm and not np.array_equal(classes, self.classes_):
+            raise ValueError(f"warm_start needs the classes {self.classes_}, got {classes}")
+        if not warm:
+            self._fit_scaler(x, weight)
+        self.classes_ = classes
+        self._count_ = np.bincount(codes, weights=weight, minlength=len(classes))
+        self.class_prior_ = self._priors()
+        self._fit_classes(x, codes, weight, warm)
+        return self
+
+    def _validate_xy(self, X: Any, y: Any, *, reset: bool) -> tuple[np.ndarray, np.ndarray]:
+        if y is None:
+            raise ValueError("MixtureClassifier requires y to be passed, but the target y is None")
+        x = self._validate_x(X, reset=reset)
+        y = column_or_1d(y, warn=True)
+        check_X_y(x, y, dtype=None)
+        check_classification_targets(y)
+        return x, y
+
+    def _priors(self) -> np.ndarray:
+        n = len(self._count_)
+        if self.priors is None:
+            return self._count_ / self._count_.sum()
+        if isinstance(self.priors, str):
+            if self.priors != "uniform":
+                raise ValueError(f"priors must be None, 'uniform' or an array, got {self.priors!r}")
+            return np.full(n, 1 / n)
+        priors = np.asarray(self.priors, dtype=float)
+        if priors.shape != (n,) or priors.min() < 0 or not np.isclose(priors.sum(), 1):
+            raise ValueError(f"priors must be {n} probabilities that sum to 1, got {priors}")
+        return priors
+
+    def _fit_classes(
+        self, x: np.ndarray, codes: np.ndarray, weight: np.ndarray, warm: bool
+    ) -> None:
+        seed, n_classes, held_out = self._seed(), len(self.classes_), None
+        times = self.n_blocks * (1 if warm else self.n_init)
+        if self._stops_early(len(x)):
+            x, x_held, codes, y_held, weight, _ = train_test_split(
+                x, codes, weight, test_size=self.validation_fraction, stratify=codes,
+                random_state=seed,
+            )  # fmt: skip
+            held = Groups.by_label(torch.from_numpy(y_held), n_classes)
+            held_out = x_held, held.repeat(times)
+        groups = Groups.by_label(torch.from_numpy(codes), n_classes, torch.from_numpy(weight))
+        mixture = self._start_mixture(seed, warm, n_classes, times)
+        self.mixture_ = mixture
+        em = self._train(
+            mixture, x, groups.repeat(times), seed=seed, fresh=not warm, validation=held_out
+        )
+        self.mixture_ = self._best(em, n_classes)
+
+    def _start_mixture(self, seed: int, warm: bool, n_classes: int, times: int) -> GenMMCore:
+        if warm:
+            return self.mixture_.to(self._torch_dtype()).train()
+        k = self.n_components // self.n_blocks
+        return self._new_mixture(n_classes * times * k, n_classes * times, seed)
+
+    def _best(self, em: EM, n_classes: int) -> GenMMCore:
+        """Keep every class's restart of the best likelihood; its blocks share the weight."""
+        scores = em.group_log_likelihoods().view(n_classes, -1, self.n_blocks).mean(2)
+        n_init, k = scores.shape[1], self.n_components
+        first = (torch.arange(n_classes, device=scores.device) * n_init + scores.argmax(1)) * k
+        rows = (first[:, None] + torch.arange(k, device=scores.device)).flatten()
+        mixture = self._settled(em.mixture, rows)
+        weights = mixture.log_weights.view(n_classes, k)
+        mixture.log_weights.copy_((weights - weights.logsumexp(1, keepdim=True)).flatten())
+        return mixture
+
+    def add_class(self, X: ArrayLike, label: Any) -> MixtureClassifier:
+        """Fit a mixture to a new class and add it; no other class's parameter changes.
+
+        Parameters
+        ----------
+        X
+            Samples of the new class, shape (N, D).
+        label
+            Its label, not yet in ``classes_``. Unless ``priors`` is "uniform", priors follow
+            the counts of samples seen.
+
+        Raises
+        ------
+        ValueError
+            If the label is there already, or ``priors`` is an array, which cannot know it.
+        """
+        check_is_fitted(self, "mixture_")
+        if label in self.classes_:
+            raise ValueError(f"class {label!r} is there already; add_class takes new labels")
+        if self.priors is not None and not isinstance(self.priors, str):
+            raise ValueError("add_class needs priors=None or 'uniform', not an array")
+        x = self._validate_x(X, reset=False)
+        before, classes, count = self.mixture_, self.classes_, self._count_
+        history = self.history_
+        self.classes_ = np.array([label])
+        self._fit_classes(x, np.zeros(len(x), dtype=np.int64), np.ones(len(x)), warm=False)
+        everything = np.append(classes.astype(np.result_type(classes, self.classes_)), label)
+        order = np.argsort(everything, kind="stable")
+        self.classes_, self._count_ = everything[order], np.append(count, len(x))[order]
+        self.class_prior_, self.history_ = self._priors(), history
+        bank = before.join(self.mixture_)
+        k = self.n_components
+        rows = (torch.from_numpy(order)[:, None] * k + torch.arange(k)).flatten()
+        self.mixture_ = bank.select(rows.to(bank.log_weights.device))
+        return self
+
+    @torch.no_grad()
+    def log_prob_classes(self, X: ArrayLike) -> np.ndarray:
+        """Return log p(x given y) in nats of every class: (N, D) -> (N, n_classes)."""
+        check_is_fitted(self, "mixture_")
+        x = self._to_tensor(self._validate_x(X, reset=False), self.mixture_.log_weights.dtype)
+        joint = self.mixture_.log_joint(x).view(len(x), len(self.classes_), -1)
+        return torch.logsumexp(joint, 2).double().cpu().numpy() - np.log(self.scale_).sum()
+
+    def _log_joint(self, X: ArrayLike) -> np.ndarray:
+        with np.errstate(divide="ignore"):  # a prior of 0 excludes a class
+            return self.log_prob_classes(X) + np.log(self.class_prior_)
+
+    def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
+        """Return log p(y given x): (N, D) -> (N, n_classes)."""
+        joint = self._log_joint(X)
+        return joint - np.logaddexp.reduce(joint, axis=1, keepdims=True)
+
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
+        """Return p(y given x): (N, D) -> (N, n_classes)."""
+        return np.exp(self.predict_log_proba(X))
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Return the most probable class: (N, D) -> (N,)."""
+        return self.classes_[self._log_joint(X).argmax(axis=1)]
+
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
+        """Return log p(x) over all classes in nats: (N, D) -> (N,). Low for what is unlike all."""
+        return np.logaddexp.reduce(self._log_joint(X), axis=1)
+
+
+_COMMON = set(FlowMixtureBase._parameter_constraints)

@@ -1,0 +1,254 @@
+"""GenMM as a scikit-learn density estimator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from sklearn.base import DensityMixin, _fit_context
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from mixflow.estimators.base import FlowMixtureBase
+from mixflow.mixtures import GenMM as GenMMCore
+from mixflow.training import EM, Groups
+
+
+class GenMM(DensityMixin, FlowMixtureBase):
+    r"""Fit a mixture of K normalizing flows by expectation-maximization.
+
+    .. math:: p(x) = \sum_k \pi_k N(f_k(x); 0, I) \, |\det \partial f_k / \partial x|
+
+    Parameters
+    ----------
+    n_components
+        K, the number of flows.
+    image_shape
+        (C, H, W) makes every flow a Glow on images; X is then (N, C H W) or (N, C, H, W).
+        None takes feature vectors.
+    n_layers, hidden_features, hidden_layers, n_levels, mixing, scale, dropout
+        The flow's architecture, see :class:`mixflow.flows.VectorFlow` and
+        :class:`mixflow.flows.Glow` (where ``n_layers`` counts the steps of a level).
+    noise
+        Sd of Gaussian noise drawn anew for every sample in every pass of training, in
+        standardised units. Smooths the density; the main lever against overfitting.
+    reg_covar
+        Ridge of the start's covariances, in squared standardised units.
+    standardize
+        Scale features to mean 0 and sd 1 first (images: all pixels by one mean and sd).
+        Scores stay densities of X itself.
+    init
+        How responsibilities start: "kmeans", "gmm", "random", "uniform", or an array (N, K).
+    n_init
+        Number of restarts, trained side by side; the best likelihood is kept.
+    n_blocks
+        Number of mixtures of ``n_components / n_blocks`` flows, each with an EM of its own,
+        pooled with equal weights.
+    em_every
+        Epochs between E-steps.
+    posterior_temperature
+        T of the E-step; 1 is Bayes' rule, "per_dimension" the released code of EM-GM, a pair
+        moves from one to the other.
+    m_step
+        "sparse" draws each component's own samples, "dense" shows all samples to all
+        components, "auto" is dense while the data fit into one batch.
+    max_epochs, batch_size, learning_rate, schedule, warmup, min_learning_rate, betas, \
+weight_decay, clip_norm, clip_value
+        AdamW and its schedule, see :class:`mixflow.training.LoopSettings`.
+    early_stopping, validation_fraction, patience
+        Set a share aside, keep the epoch that scores it best, and stop after ``patience``
+        scores without a gain; "auto" does from 2000 samples on.
+    device, dtype
+        Torch device, and the dtype of training. Mixtures of vectors score in float64.
+    random_state
+        Seed of everything random.
+    warm_start
+        Go on from the present flows when fitted again.
+    checkpoint
+        Folder for checkpoints, written at least every minute; a fit that was cut goes on from
+        there.
+    callback
+        Called after every epoch with the estimator and the epoch; its values join
+        ``history_``.
+    verbose
+        1 shows a progress bar with the remaining time when a fit takes over 5 seconds.
+
+    Attributes
+    ----------
+    mixture_
+        The torch module, :class:`mixflow.mixtures.GenMM`, in standardised units.
+    weights_
+        :math:`\pi`, shape (K,).
+    history_
+        Data frame with a row per epoch.
+    lower_bound_
+        Mean log p(x) of the training data in nats.
+    n_iter_, best_epoch_, interrupted_
+        Epochs run; the epoch kept by early stopping; whether Ctrl-C ended the fit.
+    n_features_in_
+        D.
+
+    Notes
+    -----
+    Source: Liu, Vu, Chatterjee and Rasmussen, arXiv 1907.13432, algorithm 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mixflow import GenMM
+    >>> X = np.random.default_rng(0).normal(size=(100, 2))
+    >>> model = GenMM(2, max_epochs=2, random_state=0).fit(X)
+    >>> model.score_samples(X).shape, model.predict_proba(X).shape
+    ((100,), (100, 2))
+    """
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: None = None, sample_weight: ArrayLike | None = None) -> GenMM:
+        """Fit the mixture to X.
+
+        Parameters
+        ----------
+        X
+            Samples, shape (N, D), finite.
+        y
+            Ignored.
+        sample_weight
+            Non-negative weights, shape (N,).
+
+        Raises
+        ------
+        ValueError
+            If X has NaN, a constant feature, or fewer samples than components.
+        TrainingDiverged
+            If the loss becomes NaN or infinite.
+        """
+        warm = self.warm_start and hasattr(self, "mixture_")
+        x = self._validate_x(X, reset=not warm)
+        weight = self._validate_weight(sample_weight, x)
+        self._check_blocks()
+        if not warm:
+            self._fit_scaler(x, weight)
+        seed = self._seed()
+        x, weight, validation = self._hold_out(x, weight, seed)
+        groups = Groups.single(len(x), torch.from_numpy(weight)).repeat(self._n_groups(warm))
+        if validation is not None:
+            held_out = Groups.single(len(validation)).repeat(groups.n_groups)
+        mixture = self._start_mixture(seed, warm, groups.n_groups)
+        self.mixture_ = mixture
+        em = self._train(
+            mixture,
+            x,
+            groups,
+            seed=seed,
+            fresh=not warm,
+            validation=None if validation is None else (validation, held_out),
+        )
+        self._keep_best(em)
+        return self
+
+    def _n_groups(self, warm: bool) -> int:
+        return self.n_blocks * (1 if warm else self.n_init)
+
+    def _hold_out(
+        self, x: np.ndarray, weight: np.ndarray, seed: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        if not self._stops_early(len(x)):
+            return x, weight, None
+        x, held_out, weight, _ = train_test_split(
+            x, weight, test_size=self.validation_fraction, random_state=seed
+        )
+        return x, weight, held_out
+
+    def _start_mixture(self, seed: int, warm: bool, n_groups: int) -> GenMMCore:
+        if warm:
+            return self.mixture_.to(self._torch_dtype()).train()
+        k = self.n_components // self.n_blocks
+        return self._new_mixture(n_groups * k, n_groups, seed)
+
+    def _keep_best(self, em: EM) -> None:
+        """Keep the restart of the best likelihood; its blocks share the weight."""
+        scores = em.group_log_likelihoods().view(-1, self.n_blocks)
+        best = int(scores.mean(1).argmax())
+        rows = best * self.n_components + torch.arange(self.n_components, device=scores.device)
+        self.mixture_ = self._settled(em.mixture, rows)
+        self.mixture_.log_weights -= torch.logsumexp(self.mixture_.log_weights, 0)
+        self.weights_ = self.mixture_.log_weights.double().exp().cpu().numpy()
+        self.lower_bound_ = float(scores[best].mean()) - np.log(self.scale_).sum()
+
+    @torch.no_grad()
+    def _log_joint(self, X: ArrayLike) -> np.ndarray:
+        check_is_fitted(self, "mixture_")
+        x = self._to_tensor(self._validate_x(X, reset=False), self.mixture_.log_weights.dtype)
+        return self.mixture_.log_joint(x).double().cpu().numpy() - np.log(self.scale_).sum()
+
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
+        """Return log p(x) of every sample in nats: (N, D) -> (N,)."""
+        return np.logaddexp.reduce(self._log_joint(X), axis=1)
+
+    def score(self, X: ArrayLike, y: None = None) -> float:
+        """Return the mean of ``score_samples``."""
+        return float(self.score_samples(X).mean())
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Return the most responsible component: (N, D) -> (N,)."""
+        return self._log_joint(X).argmax(axis=1)
+
+    def fit_predict(self, X: ArrayLike, y: None = None) -> np.ndarray:
+        """Fit, and return ``predict(X)``."""
+        return self.fit(X).predict(X)
+
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
+        """Return the responsibilities: (N, D) -> (N, K)."""
+        joint = self._log_joint(X)
+        return np.exp(joint - np.logaddexp.reduce(joint, axis=1, keepdims=True))
+
+    def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
+        """Draw samples.
+
+        Returns
+        -------
+        X, labels
+            Samples (n_samples, D), grouped by component, and their components (n_samples,).
+            A fitted model with an integer ``random_state`` gives the same samples each time.
+        """
+        check_is_fitted(self, "mixture_")
+        if n_samples < 1:
+            raise ValueError(f"n_samples must be at least 1, got {n_samples}")
+        with torch.random.fork_rng([]):
+            torch.manual_seed(int(check_random_state(self.random_state).randint(2**31 - 1)))
+            x, labels = self.mixture_.sample(n_samples)
+        return self._from_tensor(x), labels.cpu().numpy()
+
+    def bic(self, X: ArrayLike) -> float:
+        """Return the Bayesian information criterion on X (lower is better)."""
+        scores = self.score_samples(X)
+        return float(-2 * scores.sum() + self._n_parameters() * np.log(len(scores)))
+
+    def aic(self, X: ArrayLike) -> float:
+        """Return the Akaike information criterion on X (lower is better)."""
+        return float(-2 * self.score_samples(X).sum() + 2 * self._n_parameters())
+
+    def _n_parameters(self) -> int:
+        return sum(p.numel() for p in self.mixture_.parameters()) + self.n_components - 1
+
+    def encode(self, X: ArrayLike, labels: ArrayLike | None = None) -> np.ndarray:
+        """Map samples to latents (N, D) by the components named, or the most responsible ones."""
+        check_is_fitted(self, "mixture_")
+        x = self._to_tensor(self._validate_x(X, reset=False), self.mixture_.log_weights.dtype)
+        component = self._components(self.predict(X) if labels is None else labels)
+        return self.mixture_.encode(x, component).cpu().numpy()
+
+    def decode(self, Z: ArrayLike, labels: ArrayLike) -> np.ndarray:
+        """Map latents (N, D) to samples by the components named (N,)."""
+        check_is_fitted(self, "mixture_")
+        weights = self.mixture_.log_weights
+        z = torch.as_tensor(np.asarray(Z), dtype=weights.dtype, device=weights.device)
+        return self._from_tensor(self.mixture_.decode(z, self._components(labels)))
+
+    def _components(self, labels: Any) -> torch.Tensor:
+        return torch.as_tensor(
+            np.asarray(labels), dtype=torch.int64, device=self.mixture_.log_weights.device
+        )

@@ -1,0 +1,122 @@
+"""Save and load fitted estimators: one safetensors file, config in its header, no pickle."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+if TYPE_CHECKING:
+    from mixflow.estimators.base import FlowMixtureBase
+
+FORMAT = 1
+
+
+def save(estimator: FlowMixtureBase, path: str | Path) -> Path:
+    """Write a fitted estimator; see ``FlowMixtureBase.save``."""
+    path = Path(path)
+    path = path if path.suffix else path.with_suffix(".safetensors")
+    header = {
+        "format": FORMAT,
+        "class": type(estimator).__name__,
+        "params": {n: _plain(n, v) for n, v in estimator.get_params(deep=False).items()},
+        "fitted": {n: _encode(v) for n, v in vars(estimator).items() if _is_fitted_value(n)},
+        "bank": estimator.mixture_.n_components,
+        "dtype": str(estimator.mixture_.log_weights.dtype).removeprefix("torch."),
+    }
+    tensors = {n: t.cpu().contiguous() for n, t in estimator.mixture_.state_dict().items()}
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        save_file(tensors, temporary, metadata={"mixflow": json.dumps(header)})
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def load(path: str | Path) -> Any:
+    """Read an estimator that ``save`` wrote. Nothing in the file is executed.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    GenMM or MixtureClassifier
+        Fitted, on the CPU; scores equal those of the saved one.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is damaged or was not written by mixflow.
+    """
+    from mixflow import estimators
+
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"no file {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})["mixflow"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise ValueError(f"{path} is damaged or no mixflow model ({error}); save it anew") from None
+    if header["class"] not in estimators.__all__ or header["format"] != FORMAT:
+        raise ValueError(f"{path} holds a {header['class']} of format {header['format']}")
+    estimator = getattr(estimators, header["class"])(**{**header["params"], "device": "cpu"})
+    for name, value in header["fitted"].items():
+        setattr(estimator, name, _decode(value))
+    mixture = estimator._build(header["bank"]).to(getattr(torch, header["dtype"]))
+    mixture.load_state_dict(tensors)
+    estimator.mixture_ = mixture.eval()
+    return estimator
+
+
+def _is_fitted_value(name: str) -> bool:
+    return name.endswith("_") and not name.startswith("_") and name != "mixture_"
+
+
+def _plain(name: str, value: Any) -> Any:
+    """Return a parameter as JSON; what JSON cannot hold is left out with a warning."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, Path):
+        value = str(value)
+    try:
+        json.dumps(value)
+    except TypeError:
+        warnings.warn(
+            f"parameter {name}={value!r} cannot be saved; None stands for it", stacklevel=4
+        )
+        return None
+    return value
+
+
+def _encode(value: Any) -> dict[str, Any]:
+    if isinstance(value, pd.DataFrame):
+        return {"frame": value.to_json(orient="split", double_precision=15)}
+    if isinstance(value, np.ndarray):
+        # Object arrays (class labels) must hold plain strings or numbers.
+        return {"array": value.tolist(), "dtype": value.dtype.str}
+    return {"value": value.item() if isinstance(value, np.generic) else value}
+
+
+def _decode(value: dict[str, Any]) -> Any:
+    if "frame" in value:
+        return pd.read_json(io.StringIO(value["frame"]), orient="split")
+    if "array" in value:
+        return np.array(value["array"], dtype=np.dtype(value["dtype"]))
+    return value["value"]

@@ -1,0 +1,6 @@
+"""Mixture densities: everything that is a sum over k."""
+
+from mixflow.mixtures.base import Mixture
+from mixflow.mixtures.genmm import GenMM
+
+__all__ = ["GenMM", "Mixture"]

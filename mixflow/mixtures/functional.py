@@ -1,0 +1,117 @@
+"""Pure functions on tensors: posteriors, Q, the lower bound, prior updates, draws.
+
+Shapes: N samples and K components on the last two axes, (..., N, K); any leading axes (one
+per class, say) are kept. No function here knows a module or a data set.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def standard_normal_log_prob(z: Tensor) -> Tensor:
+    r"""Return :math:`\log N(z; 0, I)` in nats, summed over the last axis: (..., D) -> (...)."""
+    return -0.5 * (z.square().sum(-1) + z.shape[-1] * math.log(2 * math.pi))
+
+
+def posterior(log_prob: Tensor, log_weights: Tensor, temperature: float = 1.0) -> Tensor:
+    r"""Return the responsibilities of an E-step.
+
+    .. math:: \gamma_{nk} \propto \pi_k \, p_k(x_n)^{1/T}
+
+    Parameters
+    ----------
+    log_prob
+        Per-component log densities in nats, shape (..., N, K).
+    log_weights
+        :math:`\log \pi`, broadcastable to ``log_prob``.
+    temperature
+        T; 1 is Bayes' rule. The released code of EM-GM (arXiv 1907.13432) divides the log
+        densities by the number of features D, that is T = D.
+
+    Returns
+    -------
+    Tensor
+        Responsibilities, shape (..., N, K), summing to 1 over K.
+
+    Raises
+    ------
+    ValueError
+        If the temperature is not positive.
+    """
+    if not temperature > 0:
+        raise ValueError(f"temperature must be positive, got {temperature}")
+    return torch.softmax(log_weights + log_prob / temperature, dim=-1)
+
+
+def q_function(log_joint: Tensor, responsibilities: Tensor) -> Tensor:
+    r"""Return :math:`Q = \sum_k \gamma_{nk} \log \pi_k p_k(x_n)` for every n, shape (..., N).
+
+    Components of responsibility 0 count nothing, also where their density is 0 (EM-GM eq. 9).
+    """
+    return torch.where(responsibilities > 0, responsibilities * log_joint, 0.0).sum(-1)
+
+
+def entropy(responsibilities: Tensor) -> Tensor:
+    r"""Return :math:`-\sum_k \gamma_{nk} \log \gamma_{nk}` in nats, shape (..., N)."""
+    return torch.special.entr(responsibilities).sum(-1)
+
+
+def lower_bound(log_joint: Tensor, responsibilities: Tensor) -> Tensor:
+    """Return Q plus the entropy of the responsibilities: at most log p(x_n), shape (..., N)."""
+    return q_function(log_joint, responsibilities) + entropy(responsibilities)
+
+
+def update_weights(responsibilities: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+    r"""Return the prior that maximises Q, the mean responsibility (EM-GM eq. 12).
+
+    Parameters
+    ----------
+    responsibilities
+        Shape (..., N, K).
+    sample_weight
+        Non-negative, shape (..., N); ones unless given.
+
+    Returns
+    -------
+    Tensor
+        :math:`\pi`, shape (..., K), summing to 1.
+    """
+    if sample_weight is not None:
+        responsibilities = responsibilities * sample_weight[..., None]
+    mass = responsibilities.sum(-2)
+    return mass / mass.sum(-1, keepdim=True)
+
+
+def systematic_draw(weights: Tensor, size: int) -> Tensor:
+    """Draw ``size`` indices per row in proportion to the weights, with least variance.
+
+    Index n is drawn floor or ceil of ``size * weights[n] / sum`` times: with equal weights and
+    ``size`` equal to their number, the draw is a permutation. Order is random.
+
+    Parameters
+    ----------
+    weights
+        Non-negative, shape (R, N), each row with a positive sum.
+    size
+        Number of draws per row.
+
+    Returns
+    -------
+    Tensor
+        Indices, shape (R, size), int64.
+    """
+    # Float64, or long rows lose their tail to rounding.
+    cumulative = weights.double().cumsum(1)
+    cumulative = cumulative / cumulative[:, -1:]
+    start = torch.rand(len(weights), 1, dtype=torch.double, device=weights.device)
+    points = (torch.arange(size, device=weights.device) + start) / size
+    index = torch.searchsorted(cumulative, points, right=True)
+    # A point at 1 - 1e-16 may lie past the last positive weight.
+    last = weights.shape[1] - 1 - (weights > 0).flip(1).to(torch.uint8).argmax(1, keepdim=True)
+    index = torch.minimum(index, last)
+    order = torch.rand(index.shape, device=weights.device).argsort(1)
+    return index.gather(1, order)

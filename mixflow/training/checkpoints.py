@@ -1,0 +1,90 @@
+"""Checkpoints: one safetensors file, written whole or not at all, checked when read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+
+@dataclass
+class Checkpoint:
+    """Tensors by name and a JSON-able record: all that a fit needs to go on."""
+
+    tensors: dict[str, Tensor]
+    record: dict[str, Any] = field(default_factory=dict)
+
+    def part(self, prefix: str) -> dict[str, Tensor]:
+        """Return the tensors under ``prefix/``, names without it."""
+        start = prefix + "/"
+        return {n[len(start) :]: t for n, t in self.tensors.items() if n.startswith(start)}
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint atomically: a reader sees the old file or the new one.
+
+    Raises
+    ------
+    OSError
+        If the disk is full or the folder cannot be written; the old file stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {n: t.detach().cpu().contiguous().clone() for n, t in checkpoint.tensors.items()}
+    metadata = {"record": json.dumps(checkpoint.record), "sha256": _digest(tensors)}
+    temporary = path.with_suffix(f".{os.getpid()}.partial")
+    try:
+        save_file(tensors, temporary, metadata=metadata)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: Path) -> Checkpoint | None:
+    """Read a checkpoint; None when there is none, or, with a warning, when it is damaged."""
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        record = json.loads(metadata["record"])
+        if metadata["sha256"] != _digest(tensors):
+            raise ValueError("checksum does not match")
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        warnings.warn(
+            f"ignoring the damaged checkpoint {path} ({error}); the fit starts anew", stacklevel=2
+        )
+        return None
+    return Checkpoint(tensors, record)
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return the optimiser's state as ``index/name`` -> tensor."""
+    state = optimizer.state_dict()["state"]
+    return {f"{i}/{name}": value for i, slot in state.items() for name, value in slot.items()}
+
+
+def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Put back what ``optimizer_tensors`` gave."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        index, key = name.split("/")
+        state.setdefault(int(index), {})[key] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
