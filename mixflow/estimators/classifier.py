@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.model_selection import train_test_split
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, check_X_y, column_or_1d
+from torch import Tensor
 
 from mixflow.estimators.base import Callback, FlowMixtureBase
 from mixflow.flows.layers import Scale
 from mixflow.flows.vector import Mixing
 from mixflow.mixtures import GenMM as GenMMCore
+from mixflow.mixtures.base import in_chunks
 from mixflow.training import EM, Groups
 from mixflow.training.em import MStep
 from mixflow.training.schedules import Schedule, Temperature
@@ -258,8 +261,31 @@ random_state, warm_start, checkpoint, callback, verbose
         """Return log p(x given y) in nats of every class: (N, D) -> (N, n_classes)."""
         check_is_fitted(self, "mixture_")
         x = self._to_tensor(self._validate_x(X, reset=False), self.mixture_.log_weights.dtype)
-        joint = self.mixture_.log_joint(x).view(len(x), len(self.classes_), -1)
+        joint = in_chunks(self._bank_log_joint, x, SCREEN_SAMPLES)
+        joint = joint.view(len(x), len(self.classes_), -1)
         return torch.logsumexp(joint, 2).double().cpu().numpy() - np.log(self.scale_).sum()
+
+    def _bank_log_joint(self, x: Tensor) -> Tensor:
+        """Return log pi_k p_k(x) of the whole bank, (N, *event) -> (N, G K).
+
+        A large bank is screened in float32, and only what is within SCREEN_NATS of a sample's
+        best is scored in float64: the rest changes no probability by more than 1e-10.
+        """
+        mixture = self.mixture_
+        if mixture.n_components < SCREEN_FROM or x.dtype != torch.float64:
+            return mixture.log_joint(x)
+        if getattr(self, "_screened", None) is not mixture:
+            self._screen, self._screened = deepcopy(mixture).float(), mixture
+        joint = self._screen.log_joint(x.float()).double()
+        sample, component = (joint > joint.amax(1, keepdim=True) - SCREEN_NATS).nonzero().T
+        sharp = mixture.log_prob_pairs(x[sample], component) + mixture.log_weights[component]
+        joint[sample, component] = sharp
+        return joint
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the float32 copy out: it is made again when needed."""
+        state = super().__getstate__()
+        return {n: v for n, v in state.items() if n not in ("_screen", "_screened")}
 
     def _log_joint(self, X: ArrayLike) -> np.ndarray:
         with np.errstate(divide="ignore"):  # a prior of 0 excludes a class
@@ -276,11 +302,15 @@ random_state, warm_start, checkpoint, callback, verbose
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Return the most probable class: (N, D) -> (N,)."""
-        return self.classes_[self._log_joint(X).argmax(axis=1)]
+        joint = self._log_joint(X)
+        return self.classes_[joint.argmax(axis=1)]
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
         """Return log p(x) over all classes in nats: (N, D) -> (N,). Low for what is unlike all."""
         return np.logaddexp.reduce(self._log_joint(X), axis=1)
 
 
+# A bank of this many components or more is screened, this many samples at a time; e^-12 times
+# the error of float32 is far below what a probability shows.
+SCREEN_FROM, SCREEN_SAMPLES, SCREEN_NATS = 64, 512, 12.0
 _COMMON = set(FlowMixtureBase._parameter_constraints)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -47,6 +49,11 @@ class GenMM(Mixture):
         return self.flow.inverse(z)[0]
 
     @torch.no_grad()
+    def log_prob_pairs(self, x: Tensor, component: Tensor) -> Tensor:
+        """Return log p_k(x) for the k named with each sample: (P, *event), (P,) -> (P,)."""
+        return self._route(self.log_prob_each, self._checked(x), component)
+
+    @torch.no_grad()
     def encode(self, x: Tensor, component: Tensor) -> Tensor:
         """Encode every sample by the component named for it: (N, *event), (N,) -> (N, D)."""
         return self._route(self.encode_each, self._checked(x), component)
@@ -65,7 +72,7 @@ class GenMM(Mixture):
     def initialize(self, x: Tensor) -> None:
         self.flow.initialize(x)
 
-    def _route(self, function: object, values: Tensor, component: Tensor) -> Tensor:
+    def _route(self, function: Callable[[Tensor], Tensor], values: Tensor, component: Tensor) -> Tensor:
         """Give each component its samples as one padded batch, and put the results back."""
         if component.shape != values.shape[:1]:
             raise ValueError(
@@ -79,5 +86,5 @@ class GenMM(Mixture):
         within = within - (counts.cumsum(0) - counts)[component[order]]
         padded = values.new_zeros((self.n_components, int(counts.max()), *values.shape[1:]))
         padded[component[order], within] = values[order]
-        out = function(padded)[component[order], within]  # type: ignore[operator]
+        out = function(padded)[component[order], within]
         return torch.empty_like(out).index_copy_(0, order, out)

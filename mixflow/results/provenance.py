@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,56 @@ from mixflow.experiments.base import Config
 PACKAGES = ("mixflow", "torch", "numpy", "pandas", "scikit-learn", "scipy")
 
 
+def code_state() -> dict[str, Any]:
+    """Return the git commit of this package, and whether tracked files differ from it.
+
+    Results under ``book/results`` do not count as a difference: a run adds to them.
+    Both are None outside git, or where the package is not tracked (an installed wheel
+    inside somebody else's checkout).
+    """
+    folder = Path(mixflow.__file__).parent
+    if _git(folder, "ls-files", "--error-unmatch", "__init__.py") is None:
+        return {"commit": None, "dirty": None}
+    commit = _git(folder, "rev-parse", "HEAD")
+    changes = _git(
+        folder,
+        "status",
+        "--porcelain",
+        "--untracked-files=no",
+        "--",
+        ":/",
+        ":(exclude,top)book/results",
+    )
+    return {"commit": commit, "dirty": None if changes is None else bool(changes)}
+
+
+@cache
+def _code_once() -> dict[str, Any]:
+    # The code in memory is that of the process's start, whatever is committed meanwhile.
+    return code_state()
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
 @dataclass(frozen=True)
 class Start:
     """What is noted when a run begins: the time, and the code that is about to run."""
 
     utc: datetime = field(default_factory=lambda: datetime.now(UTC))
     clock: float = field(default_factory=time.perf_counter)
-    code: Mapping[str, Any] = field(default_factory=lambda: code_state())
+    code: Mapping[str, Any] = field(default_factory=_code_once)
 
 
 def collect(
@@ -67,43 +111,6 @@ def collect(
         "started": _iso(start.utc),
         "torch_threads": _torch_threads(),
     }
-
-
-def code_state() -> dict[str, Any]:
-    """Return the git commit of this package, and whether tracked files differ from it.
-
-    Results under ``book/results`` do not count as a difference: a run adds to them.
-    Both are None outside git, or where the package is not tracked (an installed wheel
-    inside somebody else's checkout).
-    """
-    folder = Path(mixflow.__file__).parent
-    if _git(folder, "ls-files", "--error-unmatch", "__init__.py") is None:
-        return {"commit": None, "dirty": None}
-    commit = _git(folder, "rev-parse", "HEAD")
-    changes = _git(
-        folder,
-        "status",
-        "--porcelain",
-        "--untracked-files=no",
-        "--",
-        ":/",
-        ":(exclude,top)book/results",
-    )
-    return {"commit": commit, "dirty": None if changes is None else bool(changes)}
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
 
 
 def package_versions() -> dict[str, str]:
