@@ -155,14 +155,29 @@ class Experiment:
             raise ParameterError(_explain(self.name, error)) from None
 
     def configs(self, profile: str, overrides: Iterable[Mapping[str, Any]] = ({},)) -> list[Config]:
-        """Return the plan's configs with each of the overrides put in, without duplicates."""
+        """Return the configs of the plan's points, for each of the overrides, once each.
+
+        A value that occurs in the plan selects its points (``n_components=20``); one that does
+        not is put into all of them (``noise=0.1``).
+        """
         configs = {}
         for override in overrides:
             check_names(override, self.config, self.name)
-            for point in self.plan(profile):
-                config = self.configure(profile, **{**point, **override})
+            for point in _select(self.plan(profile), override):
+                config = self.configure(profile, **point)
                 configs[config.digest()] = config
         return list(configs.values())
+
+
+def _select(
+    points: Sequence[Mapping[str, Any]], override: Mapping[str, Any]
+) -> Sequence[Mapping[str, Any]]:
+    # The seed last: which seeds a plan has depends on its other values.
+    for name in sorted(override, key=lambda name: name == "seed"):
+        value = override[name]
+        chosen = [point for point in points if name in point and point[name] == value]
+        points = chosen or [{**point, name: value} for point in points]
+    return points
 
 
 def check_names(values: Mapping[str, Any], config: type[Config], owner: str) -> None:

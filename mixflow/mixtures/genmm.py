@@ -72,7 +72,9 @@ class GenMM(Mixture):
     def initialize(self, x: Tensor) -> None:
         self.flow.initialize(x)
 
-    def _route(self, function: Callable[[Tensor], Tensor], values: Tensor, component: Tensor) -> Tensor:
+    def _route(
+        self, function: Callable[[Tensor], Tensor], values: Tensor, component: Tensor
+    ) -> Tensor:
         """Give each component its samples as one padded batch, and put the results back."""
         if component.shape != values.shape[:1]:
             raise ValueError(

@@ -1,0 +1,196 @@
+"""What a page of the book shows of an experiment: results, verdicts, provenance, downloads.
+
+A page says ``page = Page("em-gm/table-2", profile)`` and displays parts of it. With profile
+``"stored"`` it shows the runs in the results folder, and where there are none it computes the
+smoke profile; with another profile it runs that plan (what is stored is not run again).
+"""
+
+from __future__ import annotations
+
+import base64
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from mixflow import experiments
+from mixflow.experiments.base import PROFILES
+from mixflow.results import Store, load_targets, status_table
+from mixflow.results.store import StoredRun
+
+if TYPE_CHECKING:
+    from IPython.display import HTML, Markdown
+
+VERDICTS = {
+    "better": "▲ better",
+    "reproduced": "● reproduced",
+    "short": "▼ short",
+    "smoke only": "○ smoke only",
+    "not run": "– not run",
+}
+
+
+class Page:
+    """The results of one experiment, as a page shows them.
+
+    Parameters
+    ----------
+    experiment
+        Name of the experiment.
+    profile
+        ``"stored"``, or a profile to run.
+    parameters
+        Values that differ from the plan's.
+
+    Attributes
+    ----------
+    runs, rows
+        The runs shown and their rows, which carry the config's fields as ``config_*``.
+    profile
+        The profile that the rows come from.
+    """
+
+    def __init__(self, experiment: str, profile: str = "stored", **parameters: Any) -> None:
+        self.experiment = experiments.find(experiment)
+        self.fresh = profile != "stored"
+        store = Store()
+        if not self.fresh:
+            self.runs, self.profile = self._stored(store)
+            if not self.runs:
+                # In a scratch folder: a page must not change the results that it shows.
+                store, profile, self.fresh = Store(tempfile.mkdtemp()), "smoke", True
+        if self.fresh:
+            self.runs, self.profile = self._run(store, profile, parameters), profile
+        self.store = store
+        digests = {run.digest for run in self.runs}
+        rows = store.rows(experiment)
+        self.rows = rows[rows["run"].isin(digests)].reset_index(drop=True)
+
+    def _stored(self, store: Store) -> tuple[list[StoredRun], str]:
+        """Return the stored runs of the plan at the largest profile that has any."""
+        for profile in reversed(PROFILES[1:]):
+            configs = self.experiment.configs(profile)
+            done = [store.is_done(self.experiment.name, config) for config in configs]
+            if any(done):
+                name = self.experiment.name
+                pairs = zip(configs, done, strict=True)
+                return [store.load(name, config) for config, there in pairs if there], profile
+        return [], "smoke"
+
+    def _run(self, store: Store, profile: str, parameters: dict[str, Any]) -> list[StoredRun]:
+        from mixflow.experiments.runner import execute
+
+        configs = self.experiment.configs(profile, [parameters])
+        return [execute(self.experiment, config, store, progress=False) for config in configs]
+
+    # Numbers ---------------------------------------------------------------------------------
+
+    def summary(self, metric: str, by: Sequence[str] = ("model", "setting")) -> pd.DataFrame:
+        """Return mean, sd over seeds and number of seeds of a metric, indexed by ``by``."""
+        rows = self.rows[self.rows["metric"] == metric]
+        return rows.groupby(list(by), sort=False)["value"].agg(["mean", "std", "count"])
+
+    def value(self, metric: str, model: str, setting: str) -> float:
+        """Return the mean over seeds of one metric; NaN when it was not run."""
+        table = self.summary(metric)
+        key = (model, setting)
+        return float(table.loc[key, "mean"]) if key in table.index else float("nan")
+
+    # Parts of the page -----------------------------------------------------------------------
+
+    def source(self) -> Markdown:
+        """Say which results the page shows."""
+        seeds = sorted({run.config["seed"] for run in self.runs})
+        what = f"{len(self.runs)} runs, seeds {seeds[0]}-{seeds[-1]}"
+        if self.fresh:
+            text = f"Computed while this page was made, at the **{self.profile}** profile ({what})."
+        else:
+            text = f"Stored results of the **{self.profile}** profile ({what})."
+        if self.profile == "smoke":
+            text += (
+                " The smoke profile runs on small embedded data in seconds: it shows that the "
+                "code works and **reproduces nothing**."
+            )
+        return _markdown(f"> {text}")
+
+    def verdicts(self, *items: str, dataset: str | None = None) -> HTML:
+        """Show the paper's numbers beside ours, for the items of the target table."""
+        paper = self.experiment.name.split("/")[0]
+        targets = [t for t in load_targets() if t.paper == paper and t.item in items]
+        targets = [t for t in targets if dataset in (None, t.dataset) and t.value is not None]
+        table = status_table(self.store, targets)
+        shown = pd.DataFrame(
+            {
+                "item": table["item"],
+                "model": table["model"],
+                "setting": table["setting"],
+                "paper": table["published"].map("{:.4f}".format),
+                "ours": [_mean_sd(*row) for row in table[["ours", "spread"]].to_numpy()],
+                "seeds": table["seeds"],
+                "profile": table["profile"].fillna(""),
+                "verdict": table["verdict"].map(VERDICTS),
+            }
+        )
+        return _html(shown.to_html(index=False, border=0))
+
+    def command(self) -> Markdown:
+        """Show the command that computes these results anew."""
+        name, profile = self.experiment.name, self.profile
+        return _markdown(f"```bash\nmixflow run {name} --profile {profile} --force\n```")
+
+    def provenance(self) -> Markdown:
+        """Say where the numbers come from: code, versions, machine, time, data."""
+        records = [run.provenance for run in self.runs]
+        commits = Counter(_commit(record["code"]) for record in records)
+        packages = records[0]["packages"]
+        seconds = sum(record["seconds"] for record in records)
+        lines = {
+            "code": ", ".join(f"{commit} ({n} runs)" for commit, n in commits.items()),
+            "packages": ", ".join(f"{name} {v}" for name, v in packages.items()),
+            "machine": ", ".join(sorted({record["device"]["name"] for record in records})),
+            "threads": ", ".join(sorted({str(record["torch_threads"]) for record in records})),
+            "computing time": f"{seconds / 60:.1f} minutes in all",
+            "finished": f"{max(record['finished'] for record in records)}",
+            "data (sha256)": "; ".join(
+                f"`{file}` {digest[:16]}…"
+                for file, digest in sorted(
+                    {k: v for r in records for k, v in r["data"].items()}.items()
+                )
+            )
+            or "embedded",
+        }
+        return _markdown("\n".join(f"- **{name}**: {text}" for name, text in lines.items()))
+
+    def downloads(self) -> HTML:
+        """Offer the rows, with every run's config, as a CSV file."""
+        content = base64.b64encode(self.rows.to_csv(index=False).encode()).decode()
+        name = self.experiment.name.replace("/", "-") + ".csv"
+        return _html(
+            f'<a download="{name}" href="data:text/csv;base64,{content}">Download the rows</a> '
+            f"({len(self.rows)} rows, CSV)"
+        )
+
+
+def _commit(code: dict[str, Any]) -> str:
+    commit = code.get("commit")
+    return f"`{commit[:10]}`" + (" with changes" if code.get("dirty") else "") if commit else "?"
+
+
+def _mean_sd(mean: float, sd: float) -> str:
+    if mean != mean:
+        return ""
+    return f"{mean:.4f}" + (f" ± {sd:.4f}" if sd == sd else "")
+
+
+def _markdown(text: str) -> Markdown:
+    from IPython.display import Markdown
+
+    return Markdown(text)
+
+
+def _html(text: str) -> HTML:
+    from IPython.display import HTML
+
+    return HTML(text)
