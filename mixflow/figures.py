@@ -84,6 +84,7 @@ def density(
     *,
     labels: np.ndarray | None = None,
     title: str = "",
+    around: np.ndarray | None = None,
     axes: Axes | None = None,
     resolution: int = 160,
 ) -> Figure:
@@ -95,6 +96,9 @@ def density(
         (M, 2) -> (M,) in nats.
     points, labels
         Points (N, 2) to draw, and for each the component whose marker it gets.
+    around
+        Points (M, 2) that the picture covers, ``points`` unless given: a sample far out then
+        does not shrink the rest.
     title, axes, resolution
         Title; axes to draw into (a new figure unless given); grid lines per axis.
     """
@@ -102,7 +106,7 @@ def density(
         _, axes = plt.subplots(figsize=(5.0, 4.4), layout="constrained")
     fig = axes.get_figure()
     assert isinstance(fig, Figure)
-    x, y, grid = plane(points, resolution)
+    x, y, grid = plane(points if around is None else around, resolution)
     values = np.exp(log_prob(grid)).reshape(len(y), len(x))
     image = axes.pcolormesh(x, y, values, cmap="Greys", shading="auto", rasterized=True)
     fig.colorbar(image, ax=axes, label="density p(x)")
@@ -113,8 +117,21 @@ def density(
         name = None if labels is None else f"component {index + 1}"
         axes.scatter(*chosen.T, s=9, linewidths=0, alpha=0.7, label=name, rasterized=True, **style)
     axes.set(xlabel="feature 1", ylabel="feature 2", title=title, aspect="equal")
+    axes.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
     if labels is not None:
         axes.legend(loc="upper right", fontsize="small", framealpha=0.9)
+    return fig
+
+
+def side_by_side(
+    panels: Sequence[tuple[Callable[[np.ndarray], np.ndarray], np.ndarray, np.ndarray | None, str]],
+) -> Figure:
+    """Draw several densities in a row; each panel is (log_prob, points, labels, title)."""
+    fig, axes = plt.subplots(
+        1, len(panels), figsize=(4.8 * len(panels), 4.0), layout="constrained", squeeze=False
+    )
+    for panel, (log_prob, points, labels, title) in zip(axes[0], panels, strict=True):
+        density(log_prob, points, labels=labels, title=title, axes=panel)
     return fig
 
 

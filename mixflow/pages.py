@@ -17,7 +17,7 @@ import pandas as pd
 
 from mixflow import experiments
 from mixflow.experiments.base import PROFILES
-from mixflow.results import Store, load_targets, status_table
+from mixflow.results import Store, Target, load_targets, status_table
 from mixflow.results.store import StoredRun
 
 if TYPE_CHECKING:
@@ -120,20 +120,7 @@ class Page:
         paper = self.experiment.name.split("/")[0]
         targets = [t for t in load_targets() if t.paper == paper and t.item in items]
         targets = [t for t in targets if dataset in (None, t.dataset) and t.value is not None]
-        table = status_table(self.store, targets)
-        shown = pd.DataFrame(
-            {
-                "item": table["item"],
-                "model": table["model"],
-                "setting": table["setting"],
-                "paper": table["published"].map("{:.4f}".format),
-                "ours": [_mean_sd(*row) for row in table[["ours", "spread"]].to_numpy()],
-                "seeds": table["seeds"],
-                "profile": table["profile"].fillna(""),
-                "verdict": table["verdict"].map(VERDICTS),
-            }
-        )
-        return _html(shown.to_html(index=False, border=0))
+        return _html(verdict_table(self.store, targets))
 
     def command(self) -> Markdown:
         """Show the command that computes these results anew."""
@@ -171,6 +158,34 @@ class Page:
             f'<a download="{name}" href="data:text/csv;base64,{content}">Download the rows</a> '
             f"({len(self.rows)} rows, CSV)"
         )
+
+
+def verdict_table(store: Store, targets: Sequence[Target]) -> str:
+    """Return the targets beside our values as an HTML table; claims say what is claimed."""
+    table = status_table(store, targets)
+    claims = {t.id: t.note for t in targets if t.value is None}
+    shown = pd.DataFrame(
+        {
+            "item": table["item"],
+            "data": table["dataset"],
+            "model": table["model"],
+            "setting": table["setting"],
+            "paper": [claims.get(t.id) or f"{t.value:.4g}" for t in targets],
+            "ours": [_mean_sd(*row) for row in table[["ours", "spread"]].to_numpy()],
+            "seeds": table["seeds"],
+            "profile": table["profile"].fillna(""),
+            "verdict": table["verdict"].map(VERDICTS),
+        }
+    )
+    empty = [name for name in shown.columns if not shown[name].astype(str).str.strip().any()]
+    return shown.drop(columns=empty).to_html(index=False, border=0)
+
+
+def verdict_counts(store: Store, targets: Sequence[Target]) -> pd.DataFrame:
+    """Return how many targets of each paper have which verdict."""
+    table = status_table(store, targets)
+    counts = pd.crosstab(table["paper"], table["verdict"].map(VERDICTS))
+    return counts.reindex(columns=list(VERDICTS.values()), fill_value=0).rename_axis(columns=None)
 
 
 def _commit(code: dict[str, Any]) -> str:

@@ -6,7 +6,8 @@ axis of length K, and write ``_forward`` and ``_inverse``. Shapes are checked he
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -130,20 +131,27 @@ class Chain(Bijection):
         self.bijections = nn.ModuleList(bijections)
 
     def _forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return self._run(x, self.bijections, "_forward")
+        return self._run(x, self._parts(), "_forward")
 
     def _inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        return self._run(z, reversed(self.bijections), "_inverse")
+        return self._run(z, reversed(self._parts()), "_inverse")
 
     def _initialize(self, x: Tensor) -> Tensor:
-        for bijection in self.bijections:
+        for bijection in self._parts():
             x = bijection._initialize(x)
         return x
 
+    def _parts(self) -> list[Bijection]:
+        return cast("list[Bijection]", [*self.bijections])
+
     @staticmethod
-    def _run(value: Tensor, bijections: object, direction: str) -> tuple[Tensor, Tensor]:
+    def _run(
+        value: Tensor,
+        bijections: Iterable[Bijection],
+        direction: Literal["_forward", "_inverse"],
+    ) -> tuple[Tensor, Tensor]:
         total: Tensor | None = None
-        for bijection in bijections:  # type: ignore[attr-defined]
+        for bijection in bijections:
             value, log_det = getattr(bijection, direction)(value)
             total = log_det if total is None else total + log_det
         assert total is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -61,7 +62,7 @@ class Glow(Bijection):
         hidden_features: int = 64,
         scale: Scale = "sigmoid",
     ) -> None:
-        shape = _checked_shape(image_shape, n_levels)
+        shape: tuple[int, ...] = _checked_shape(image_shape, n_levels)
         super().__init__(n_components, image_shape, (math.prod(image_shape),))
         steps = [n_steps] * n_levels if isinstance(n_steps, int) else list(n_steps)
         if len(steps) != n_levels or min(steps) < 1:
@@ -84,29 +85,35 @@ class Glow(Bijection):
 
     def _encode(self, x: Tensor, method: str) -> tuple[Tensor, Tensor]:
         x = x.permute(0, 1, 3, 4, 2)  # channels last inside, see layers
-        log_det, latents = x.new_zeros(x.shape[:2]), []
-        for level in self.levels:
+        log_det = x.new_zeros(x.shape[:2])
+        latents: list[Tensor] = []
+        levels, splits = self._parts()
+        for level in levels:
             x, log_det = _apply(level, method, x, log_det)
-            if len(latents) < len(self.splits):
-                x, log_det = _apply(self.splits[len(latents)], method, x, log_det)
+            if len(latents) < len(splits):
+                x, log_det = _apply(splits[len(latents)], method, x, log_det)
                 x, out = x.chunk(2, dim=-1)
                 latents.append(out)
         parts = [x, *reversed(latents)]
         return torch.cat([part.flatten(2) for part in parts], dim=2), log_det
 
     def _inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        sizes = [math.prod(level.latent_shape) for level in reversed(self.levels)]
+        levels, splits = self._parts()
+        sizes = [math.prod(level.latent_shape) for level in reversed(levels)]
         sizes[1:] = [size // 2 for size in sizes[1:]]
         parts = iter(z.split(sizes, dim=2))
-        last = self.levels[-1]
+        last = levels[-1]
         x, log_det = last._inverse(next(parts).unflatten(2, last.latent_shape))
-        for level, split in zip(reversed(self.levels[:-1]), reversed(self.splits), strict=True):
+        for level, split in zip(reversed(levels[:-1]), reversed(splits), strict=True):
             out = next(parts).view_as(x)
             x, step = split._inverse(torch.cat([x, out], dim=-1))
             log_det = log_det + step
             x, step = level._inverse(x)
             log_det = log_det + step
         return x.permute(0, 1, 4, 2, 3), log_det
+
+    def _parts(self) -> tuple[list[Bijection], list[Bijection]]:
+        return cast("list[Bijection]", [*self.levels]), cast("list[Bijection]", [*self.splits])
 
 
 def _apply(bijection: Bijection, method: str, x: Tensor, log_det: Tensor) -> tuple[Tensor, Tensor]:

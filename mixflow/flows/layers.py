@@ -108,6 +108,9 @@ class InvertibleLinear(Bijection):
         reg_covar: float = 1e-4,
     ) -> None:
         super().__init__(n_components, event_shape)
+        self.permutation: Tensor
+        self.sign: Tensor
+        self.initialized: Tensor
         self.whiten, self.reg_covar = whiten, reg_covar
         d = event_shape[-1]
         start = torch.eye(d).repeat(n_components, 1, 1)
@@ -214,8 +217,9 @@ class AffineCoupling(Bijection):
         return x, -log_scale.flatten(2).sum(2)
 
     def _initialize(self, x: Tensor) -> Tensor:
-        if hasattr(self.conditioner, "initialize"):
-            self.conditioner.initialize(x[..., : self.n_first])
+        initialize = getattr(self.conditioner, "initialize", None)
+        if initialize is not None:
+            initialize(x[..., : self.n_first])
         return self._forward(x)[0]
 
 
@@ -225,10 +229,12 @@ class Squeeze(Bijection):
     Raises
     ------
     ValueError
-        If H or W is odd.
+        If the event is no image (H, W, C), or H or W is odd.
     """
 
     def __init__(self, n_components: int, event_shape: Sequence[int]) -> None:
+        if len(event_shape) != 3:
+            raise ValueError(f"squeeze needs images (H, W, C), got {tuple(event_shape)}")
         height, width, channels = event_shape
         if height % 2 or width % 2:
             raise ValueError(f"squeeze needs even height and width, got {height} x {width}")

@@ -115,7 +115,8 @@ class BankConv(nn.Module):
 
         Folding is exact and saves two passes over the activations.
         """
-        weight, bias = self.weight, self.bias
+        weight: Tensor = self.weight
+        bias: Tensor = self.bias
         if norm is not None:
             bias = bias + norm.shift
         log_scale = norm.log_scale if norm is not None else self.log_gain
@@ -194,6 +195,7 @@ class ChannelNorm(nn.Module):
         super().__init__()
         self.shift = nn.Parameter(torch.zeros(n_components, n_channels))
         self.log_scale = nn.Parameter(torch.zeros(n_components, n_channels))
+        self.initialized: Tensor
         self.register_buffer("initialized", torch.zeros(n_components, dtype=torch.bool))
 
     def forward(self, x: Tensor) -> Tensor:

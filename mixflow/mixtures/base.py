@@ -10,6 +10,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from mixflow.flows import Bijection
 from mixflow.mixtures import functional
 
 # Rows (component x sample) that one pass evaluates: enough to fill a core's vector units,
@@ -118,12 +119,12 @@ class Mixture(nn.Module):
     def _with_rows(self, state: dict[str, Tensor], n_components: int) -> Self:
         copy = deepcopy(self)
         for module in copy.modules():
-            for name, tensor in [*module._parameters.items(), *module._buffers.items()]:
+            for tensor in [*module._parameters.values(), *module._buffers.values()]:
                 if tensor is not None:
                     tensor.data = tensor.data.new_empty((n_components, *tensor.shape[1:]))
                     if tensor.grad is not None:
                         tensor.grad = None
-            if hasattr(module, "n_components"):
+            if isinstance(module, Mixture | Bijection):
                 module.n_components = n_components
         copy.load_state_dict(state)
         return copy

@@ -35,7 +35,8 @@ def posterior(log_prob: Tensor, log_weights: Tensor, temperature: float = 1.0) -
     Returns
     -------
     Tensor
-        Responsibilities, shape (..., N, K), summing to 1 over K.
+        Responsibilities, shape (..., N, K), summing to 1 over K. Where every density is 0
+        (-inf) they are the prior: such a sample says nothing about k.
 
     Raises
     ------
@@ -44,7 +45,9 @@ def posterior(log_prob: Tensor, log_weights: Tensor, temperature: float = 1.0) -
     """
     if not temperature > 0:
         raise ValueError(f"temperature must be positive, got {temperature}")
-    return torch.softmax(log_weights + log_prob / temperature, dim=-1)
+    impossible = (log_prob == -torch.inf).all(-1, keepdim=True)
+    tempered = torch.where(impossible, 0.0, log_prob / temperature)
+    return torch.softmax(log_weights + tempered, dim=-1)
 
 
 def q_function(log_joint: Tensor, responsibilities: Tensor) -> Tensor:

@@ -37,6 +37,7 @@ class GenMM(Mixture):
         self.flow = flow
 
     def log_prob_each(self, x: Tensor) -> Tensor:
+        """Return log p_k of each component's own batch: (K, B, *event) -> (K, B)."""
         z, log_det = self.flow(x)
         return standard_normal_log_prob(z) + log_det
 
@@ -65,11 +66,13 @@ class GenMM(Mixture):
 
     @torch.no_grad()
     def sample_each(self, n_samples: int) -> Tensor:
+        """Draw ``n_samples`` from every component: (K, n_samples, *event)."""
         shape = (self.n_components, n_samples, self.n_features)
         weights = self.log_weights
         return self.decode_each(torch.randn(shape, dtype=weights.dtype, device=weights.device))
 
     def initialize(self, x: Tensor) -> None:
+        """Set data-dependent parameters; x holds a batch for each component, (K, B, *event)."""
         self.flow.initialize(x)
 
     def _route(

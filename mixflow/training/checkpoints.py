@@ -39,7 +39,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {n: t.detach().cpu().contiguous().clone() for n, t in checkpoint.tensors.items()}
-    metadata = {"record": json.dumps(checkpoint.record), "sha256": _digest(tensors)}
+    record = json.dumps(checkpoint.record)
+    metadata = {"record": record, "sha256": digest(tensors, record)}
     temporary = path.with_suffix(f".{os.getpid()}.partial")
     try:
         save_file(tensors, temporary, metadata=metadata)
@@ -50,6 +51,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 def load_checkpoint(path: Path) -> Checkpoint | None:
     """Read a checkpoint; None when there is none, or, with a warning, when it is damaged."""
+    for partial in path.parent.glob(f"{path.stem}.*.partial"):
+        partial.unlink(missing_ok=True)  # of a process killed while it wrote
     if not path.exists():
         return None
     try:
@@ -57,7 +60,7 @@ def load_checkpoint(path: Path) -> Checkpoint | None:
             metadata = file.metadata()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         record = json.loads(metadata["record"])
-        if metadata["sha256"] != _digest(tensors):
+        if metadata["sha256"] != digest(tensors, metadata["record"]):
             raise ValueError("checksum does not match")
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         warnings.warn(
@@ -82,9 +85,11 @@ def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: dict[str, 
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
-def _digest(tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(name.encode())
-        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+def digest(tensors: dict[str, Tensor], text: str = "") -> str:
+    """Return the SHA-256 of named tensors (names, dtypes, shapes, values) and a text."""
+    sha = hashlib.sha256(text.encode())
+    for name, tensor in sorted(tensors.items()):
+        sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        values = tensor.detach().cpu().contiguous().reshape(-1)
+        sha.update(memoryview(values.view(torch.uint8).numpy()))
+    return sha.hexdigest()

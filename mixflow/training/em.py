@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mixflow.mixtures import functional
 from mixflow.mixtures.base import ROWS, Mixture
+from mixflow.training.checkpoints import digest
 from mixflow.training.groups import Groups
 from mixflow.training.loop import Objective
 from mixflow.training.schedules import Temperature, bank_rows, temperature_at
@@ -200,13 +201,18 @@ class EM(Objective):
             self._restart(group, k, int(mass[group].argmax()))
             mass = (self.responsibilities * self.groups.weight[..., None]).sum(1)
         if dead and not self.settings.restart_dead:
-            warnings.warn(f"{len(dead)} components own fewer than one sample", stacklevel=2)
+            warnings.warn(
+                f"{len(dead)} components own less than {self.settings.min_mass:g} samples; take "
+                "fewer components, or restart_dead=True",
+                stacklevel=2,
+            )
         return len(dead)
 
     def _restart(self, group: int, dead: int, largest: int) -> None:
         """Copy the largest component, and divide its samples along their main direction."""
         base = group * self.k
-        moments = [m for slot in self.optimizer.state.values() for m in slot.values()]
+        slots = self.optimizer.state.values() if self.optimizer is not None else ()
+        moments = [m for slot in slots for m in slot.values()]
         tensors = [*self.mixture.parameters(), *self.mixture.buffers(), *moments]
         for tensor in bank_rows(tensors, self.mixture.n_components):
             tensor.data[base + dead] = tensor.data[base + largest]
@@ -270,6 +276,21 @@ class EM(Objective):
 
     # Checkpoints -----------------------------------------------------------------------------
 
+    def identity(self) -> dict[str, Any]:
+        """Return the settings, and digests of the model, the data, the groups and the start."""
+        start = {"responsibilities": self.responsibilities.argmax(-1)}
+        data = {"x": self.x, "index": self.groups.index, "weight": self.groups.weight}
+        if self.validation is not None:
+            x, groups = self.validation
+            data |= {"x held out": x, "index held out": groups.index}
+        return {
+            **asdict(self.settings),
+            "n_components": [self.groups.n_groups, self.k],
+            "architecture": digest({}, str(_architecture(self.mixture))),
+            "data": digest(data),
+            "start": digest(start if self.fresh else self.mixture.state_dict()),
+        }
+
     def tensors(self) -> dict[str, Tensor]:
         """Return the responsibilities, which outlive the epoch of their E-step."""
         return {"responsibilities": self.responsibilities}
@@ -277,3 +298,15 @@ class EM(Objective):
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
         """Put the responsibilities back."""
         self.responsibilities = tensors["responsibilities"].to(self.x)
+
+
+def _architecture(module: nn.Module) -> dict[str, tuple[str, dict[str, object]]]:
+    """Return every submodule's class, plain attributes and shapes, by its name."""
+    out = {}
+    for name, part in module.named_modules():
+        plain = {n: v for n, v in vars(part).items() if isinstance(v, int | float | str | tuple)}
+        own = [*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)]
+        shapes = {n: (tuple(t.shape), str(t.dtype)) for n, t in own}
+        del plain["training"]
+        out[name] = type(part).__name__, {**plain, **shapes}
+    return out

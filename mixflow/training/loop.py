@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -14,7 +16,7 @@ from typing import Any
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from mixflow.training.checkpoints import (
     Checkpoint,
@@ -46,13 +48,13 @@ class Objective:
     steps_per_epoch
         Number of optimiser steps in an epoch.
     optimizer
-        Set by the loop before the first epoch.
+        Set by the loop before the first epoch; None until then.
     """
 
     module: nn.Module
     n_components: int | None = None
     steps_per_epoch: int
-    optimizer: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer | None = None
 
     def update(self, epoch: int, share: float) -> dict[str, float]:
         """Do what comes before an epoch's steps (an E-step); return values for the history."""
@@ -72,6 +74,10 @@ class Objective:
 
     def finish(self) -> dict[str, float]:
         """Do what comes after the last epoch; return values for its history row."""
+        return {}
+
+    def identity(self) -> dict[str, Any]:
+        """Return what a checkpoint must share with the fit that goes on from it, for JSON."""
         return {}
 
     def tensors(self) -> dict[str, Tensor]:
@@ -209,6 +215,8 @@ class _Run:
         )
         objective.optimizer = self.optimizer
         self.state = _State()
+        # Hashing the data takes a while: only where a checkpoint asks for it.
+        self.identity = {} if settings.checkpoint is None else _identity(objective, settings)
         self.saved = time.monotonic()
 
     def run(self, stop: threading.Event) -> Fit:
@@ -233,6 +241,8 @@ class _Run:
         if generator is None:
             self._seed(state.epoch, 0)
             state.record = objective.update(state.epoch, state.epoch / self.settings.max_epochs)
+            if any(value != value for value in state.record.values()):
+                raise self._diverged("the E-step gave NaN")
         self._seed(state.epoch, 1)
         objective.plan()
         if generator is not None:
@@ -271,13 +281,9 @@ class _Run:
             # Per component, so that banks of any size read alike.
             value = loss.item() / (self.objective.n_components or 1)
             if not abs(value) < float("inf"):
-                raise TrainingDiverged(
-                    f"the loss is {value} in epoch {state.epoch}, step {state.step}: lower the "
-                    f"learning rate ({settings.learning_rate}), clip gradients, or add noise; "
-                    "check the data for constant or repeated values"
-                )
+                raise self._diverged(f"the loss is {value}")
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         clip_gradients(
             self.parameters,
             n_components=self.objective.n_components,
@@ -287,8 +293,20 @@ class _Run:
         self.optimizer.step()
         return value
 
+    def _diverged(self, what: str) -> TrainingDiverged:
+        return TrainingDiverged(
+            f"{what} in epoch {self.state.epoch}, step {self.state.step}: lower the learning rate "
+            f"({self.settings.learning_rate}), clip gradients, or add noise; check the data for "
+            "constant or repeated values"
+        )
+
+    def _finite(self) -> bool:
+        return bool(torch.stack([p.detach().isfinite().all() for p in self.parameters]).all())
+
     def _end_epoch(self) -> None:
         state = self.state
+        if not self._finite():
+            raise self._diverged("a parameter is NaN or infinite")
         self.objective.module.eval()
         record = {"epoch": state.epoch, "loss": state.losses / state.step, **state.record}
         last = state.epoch + 1 == self.settings.max_epochs
@@ -317,14 +335,14 @@ class _Run:
 
     def _finish(self, interrupted: bool) -> None:
         self.objective.module.eval()
+        # First: what follows is done again by a fit that goes on from here, or ends here again.
+        self._save()
         if self.state.best:
             self.objective.module.load_state_dict(self.state.best)
         elif not interrupted:
             record = self.objective.finish()
             if self.state.history:
                 self.state.history[-1].update(record)
-        if self.settings.checkpoint is not None:
-            self._save()
 
     # Checkpoints -----------------------------------------------------------------------------
 
@@ -333,7 +351,8 @@ class _Run:
         return self.settings.checkpoint is not None and due
 
     def _save(self) -> None:
-        if self.settings.checkpoint is None:
+        # A finite loss may still have had a gradient that was not: keep the last good file.
+        if self.settings.checkpoint is None or not self._finite():
             return
         state = self.state
         tensors = {
@@ -345,7 +364,7 @@ class _Run:
         }
         record = {
             **{n: v for n, v in vars(state).items() if n != "best"},
-            "identity": self.settings.identity(),
+            "identity": self.identity,
         }
         save_checkpoint(self.settings.checkpoint / CHECKPOINT, Checkpoint(tensors, record))
         self.saved = time.monotonic()
@@ -353,8 +372,19 @@ class _Run:
     def _resume(self) -> int | None:
         if self.settings.checkpoint is None or not self.settings.resume:
             return None
-        checkpoint = load_checkpoint(self.settings.checkpoint / CHECKPOINT)
-        if checkpoint is None or checkpoint.record["identity"] != self.settings.identity():
+        path = self.settings.checkpoint / CHECKPOINT
+        checkpoint = load_checkpoint(path)
+        if checkpoint is None:
+            return None
+        theirs = checkpoint.record["identity"]
+        names = sorted({*theirs, *self.identity})
+        differ = [name for name in names if theirs.get(name) != self.identity.get(name)]
+        if differ:
+            warnings.warn(
+                f"ignoring the checkpoint {path}: it is of a fit with other {', '.join(differ)}; "
+                "the fit starts anew",
+                stacklevel=2,
+            )
             return None
         self.objective.module.load_state_dict(checkpoint.part("module"))
         load_optimizer_tensors(self.optimizer, checkpoint.part("optimizer"))
@@ -404,6 +434,14 @@ def _interruptible() -> Iterator[threading.Event]:
         yield stop
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _identity(objective: Objective, settings: LoopSettings) -> dict[str, Any]:
+    """Return the identities of both, as they read after a passage through JSON."""
+    record: dict[str, Any] = json.loads(
+        json.dumps({**settings.identity(), **objective.identity()})
+    )
+    return record
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

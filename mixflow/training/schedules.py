@@ -104,7 +104,7 @@ def temperature_at(temperature: Temperature, share: float, n_features: int) -> f
             f"'per_dimension', got {temperature!r}"
         )
     start, end = pair
-    return float(start * (end / start) ** share)  # type: ignore[operator]
+    return float(start * (end / start) ** share)
 
 
 def bank_rows(tensors: Iterable[Tensor], n_components: int) -> list[Tensor]:

@@ -1,0 +1,40 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Every table and figure: where we stand
+#
+# Each line is a number or a claim of one of the three papers, our value beside it, and the verdict,
+# all computed from the stored results when this page was made. How to read a verdict: see
+# [the introduction](../intro.md). The same table comes from `mixflow status`.
+
+# %% tags=["parameters"]
+experiment = None
+paper = "all"  # or em-gm, vmonf, gmm-basis
+
+# %% tags=["hide-input"]
+from IPython.display import HTML, Markdown, display
+
+from mixflow.pages import verdict_counts, verdict_table
+from mixflow.results import Store, load_targets
+
+targets = [t for t in load_targets() if paper in ("all", t.paper)]
+store = Store()
+verdict_counts(store, targets)
+
+# %% tags=["hide-input"]
+for name in dict.fromkeys(t.paper for t in targets):
+    display(Markdown(f"## {name}"))
+    display(HTML(verdict_table(store, [t for t in targets if t.paper == name])))
+
+# %% [markdown]
+# ## Run it again
+#
+# ```bash
+# mixflow status --format csv
+# ```
