@@ -5,7 +5,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-import mixflow.cli_values as values
+import mixflow.cli.values as values
 from mixflow.cli import app
 from mixflow.datasets import DatasetError, FileStatus
 from mixflow.experiments import ParameterError

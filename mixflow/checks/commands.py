@@ -144,7 +144,7 @@ def _parse(command: Any, arguments: list[str]) -> tuple[str, dict[str, Any]]:
 
 
 def _configure(values: dict[str, Any]) -> None:
-    from mixflow.cli_values import overrides
+    from mixflow.cli.values import overrides
     from mixflow.experiments import find
 
     points = overrides(values["parameter"] or (), values["seeds"])

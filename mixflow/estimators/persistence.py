@@ -15,10 +15,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from mixflow.training.checkpoints import digest
+
 if TYPE_CHECKING:
     from mixflow.estimators.base import FlowMixtureBase
 
 FORMAT = 1
+CLASSES = ("GenMM", "MixtureClassifier")
 
 
 def save(estimator: FlowMixtureBase, path: str | Path) -> Path:
@@ -36,7 +39,9 @@ def save(estimator: FlowMixtureBase, path: str | Path) -> Path:
     tensors = {n: t.cpu().contiguous() for n, t in estimator.mixture_.state_dict().items()}
     temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        save_file(tensors, temporary, metadata={"mixflow": json.dumps(header)})
+        text = json.dumps(header)
+        metadata = {"mixflow": text, "sha256": digest(tensors, text)}
+        save_file(tensors, temporary, metadata=metadata)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -70,29 +75,40 @@ def load(path: str | Path) -> Any:
         raise FileNotFoundError(f"no file {path}")
     try:
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {})["mixflow"])
+            metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, ValueError) as error:
+        header = json.loads(metadata["mixflow"])
+        if metadata["sha256"] != digest(tensors, metadata["mixflow"]):
+            raise ValueError("checksum does not match")
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise ValueError(f"{path} is damaged or no mixflow model ({error}); save it anew") from None
-    if header["class"] not in estimators.__all__ or header["format"] != FORMAT:
-        raise ValueError(f"{path} holds a {header['class']} of format {header['format']}")
+    if header["class"] not in CLASSES or header["format"] != FORMAT:
+        raise ValueError(
+            f"{path} holds a {header['class']} of format {header['format']}; this version reads "
+            f"{' and '.join(CLASSES)} of format {FORMAT}"
+        )
     estimator = getattr(estimators, header["class"])(**{**header["params"], "device": "cpu"})
     for name, value in header["fitted"].items():
         setattr(estimator, name, _decode(value))
-    mixture = estimator._build(header["bank"]).to(getattr(torch, header["dtype"]))
+    with torch.random.fork_rng([]):
+        mixture = estimator._build(header["bank"]).to(getattr(torch, header["dtype"]))
     mixture.load_state_dict(tensors)
     estimator.mixture_ = mixture.eval()
     return estimator
 
 
 def _is_fitted_value(name: str) -> bool:
-    return name.endswith("_") and not name.startswith("_") and name != "mixture_"
+    # _count_: what add_class needs to go on.
+    public = name.endswith("_") and not name.startswith("_") and name != "mixture_"
+    return public or name == "_count_"
 
 
 def _plain(name: str, value: Any) -> Any:
     """Return a parameter as JSON; what JSON cannot hold is left out with a warning."""
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
     if isinstance(value, Path):
         value = str(value)
     try:

@@ -39,7 +39,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {n: t.detach().cpu().contiguous().clone() for n, t in checkpoint.tensors.items()}
-    record = json.dumps(checkpoint.record)
+    record = json.dumps(checkpoint.record, default=float)
     metadata = {"record": record, "sha256": digest(tensors, record)}
     temporary = path.with_suffix(f".{os.getpid()}.partial")
     try:
@@ -91,5 +91,5 @@ def digest(tensors: dict[str, Tensor], text: str = "") -> str:
     for name, tensor in sorted(tensors.items()):
         sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         values = tensor.detach().cpu().contiguous().reshape(-1)
-        sha.update(memoryview(values.view(torch.uint8).numpy()))
+        sha.update(values.view(torch.uint8).numpy().data)
     return sha.hexdigest()

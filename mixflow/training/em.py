@@ -302,9 +302,11 @@ class EM(Objective):
 
 def _architecture(module: nn.Module) -> dict[str, tuple[str, dict[str, object]]]:
     """Return every submodule's class, plain attributes and shapes, by its name."""
-    out = {}
+    out: dict[str, tuple[str, dict[str, object]]] = {}
     for name, part in module.named_modules():
-        plain = {n: v for n, v in vars(part).items() if isinstance(v, int | float | str | tuple)}
+        plain: dict[str, object] = {
+            n: v for n, v in vars(part).items() if isinstance(v, int | float | str | tuple)
+        }
         own = [*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)]
         shapes = {n: (tuple(t.shape), str(t.dtype)) for n, t in own}
         del plain["training"]

@@ -163,6 +163,7 @@ class _State:
     epoch: int = 0
     step: int = 0
     losses: float = 0.0
+    looked: int = 0
     record: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
     best_score: float = float("-inf")
@@ -248,7 +249,9 @@ class _Run:
         if generator is not None:
             self._set_generator_state(generator)
         while state.step < objective.steps_per_epoch:
-            state.losses += self._step()
+            loss = self._step()
+            if loss is not None:
+                state.losses, state.looked = state.losses + loss, state.looked + 1
             state.step += 1
             bar.update()
             if stop.is_set() or self._checkpoint_due():
@@ -256,11 +259,13 @@ class _Run:
             if stop.is_set():
                 return
         bar.set_postfix(
-            {"loss": f"{state.losses / state.step:.4g}", "epoch": state.epoch + 1}, refresh=False
+            {"loss": f"{state.losses / state.looked:.4g}", "epoch": state.epoch + 1},
+            refresh=False,
         )
         self._end_epoch()
 
-    def _step(self) -> float:
+    def _step(self) -> float | None:
+        """Take a step; return the loss per component where it was looked at."""
         state, settings = self.state, self.settings
         step = state.epoch * self.objective.steps_per_epoch + state.step
         rate = learning_rate(
@@ -276,7 +281,7 @@ class _Run:
         state.record["learning_rate"] = rate
         loss = self.objective.loss(state.step)
         last = state.step + 1 == self.objective.steps_per_epoch
-        value = 0.0
+        value = None
         if self.device.type == "cpu" or last or step % CHECK_EVERY == 0:
             # Per component, so that banks of any size read alike.
             value = loss.item() / (self.objective.n_components or 1)
@@ -308,7 +313,7 @@ class _Run:
         if not self._finite():
             raise self._diverged("a parameter is NaN or infinite")
         self.objective.module.eval()
-        record = {"epoch": state.epoch, "loss": state.losses / state.step, **state.record}
+        record = {"epoch": state.epoch, "loss": state.losses / state.looked, **state.record}
         last = state.epoch + 1 == self.settings.max_epochs
         if last or (state.epoch + 1) % self.settings.validate_every == 0:
             score = self.objective.validate()
@@ -318,7 +323,7 @@ class _Run:
         if self.on_epoch is not None:
             record.update(self.on_epoch(state.epoch))
         state.history.append(record)
-        state.epoch, state.step, state.losses = state.epoch + 1, 0, 0.0
+        state.epoch, state.step, state.losses, state.looked = state.epoch + 1, 0, 0.0, 0
         if self._checkpoint_due():
             self._save()
 
@@ -438,9 +443,7 @@ def _interruptible() -> Iterator[threading.Event]:
 
 def _identity(objective: Objective, settings: LoopSettings) -> dict[str, Any]:
     """Return the identities of both, as they read after a passage through JSON."""
-    record: dict[str, Any] = json.loads(
-        json.dumps({**settings.identity(), **objective.identity()})
-    )
+    record: dict[str, Any] = json.loads(json.dumps({**settings.identity(), **objective.identity()}))
     return record
 
 

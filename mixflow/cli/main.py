@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mixflow.cli_data import data_app
-from mixflow.cli_errors import FAILED, PlainErrors
+from mixflow.cli.data import data_app
+from mixflow.cli.errors import FAILED, PlainErrors
 
 # Imports of mixflow are inside the commands: torch and scikit-learn take seconds, and
 # `mixflow --help` should not.
@@ -79,7 +80,7 @@ def list_experiments(results: Results = None) -> None:
     import pandas as pd
 
     from mixflow import experiments
-    from mixflow.cli_values import table
+    from mixflow.cli.values import table
     from mixflow.experiments.base import PROFILES
     from mixflow.results import Store
 
@@ -124,8 +125,8 @@ def run(
 
     Runs that are stored already are not computed again; interrupted ones continue.
     """
-    from mixflow import cli_runs
-    from mixflow.cli_values import overrides
+    from mixflow.cli import runs as cli_runs
+    from mixflow.cli.values import overrides
     from mixflow.experiments import ParameterError, find
     from mixflow.experiments.runner import check_device
     from mixflow.results import Store
@@ -166,7 +167,7 @@ def status(
     Every published number and claim gets a verdict: better, reproduced, short, smoke only
     or not run.
     """
-    from mixflow.cli_values import records, require, table
+    from mixflow.cli.values import records, require, table
     from mixflow.results import Store, load_targets, status_table
 
     require("format", output, ("table", "csv", "json"))
@@ -201,7 +202,7 @@ def notebook(
     ] = Path("book/executed"),
 ) -> None:
     """Execute a notebook of the book."""
-    from mixflow.cli_values import parse_parameters
+    from mixflow.cli.values import parse_parameters
     from mixflow.experiments import ParameterError
     from mixflow.notebooks import NotebookError, check_parameters, parameters_of, run_notebook
 
@@ -228,7 +229,7 @@ def check(
     Checks: results, targets, commands, notebooks, figures, built-book.
     """
     from mixflow.checks import CHECKS, run_checks
-    from mixflow.cli_values import require
+    from mixflow.cli.values import require
     from mixflow.results import Store, find_checkout
 
     for name in only or ():
@@ -244,4 +245,7 @@ def check(
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    # Before torch is loaded: threads that wait must sleep. Spinning ones make a fit several
+    # times slower as soon as another process wants the same cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     app(prog_name="mixflow")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mixflow.cli_errors import FAILED
+from mixflow.cli.errors import FAILED
 
 data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -18,7 +18,7 @@ def data_list() -> None:
     """List the data sets: kind, licence, what each holds."""
     import pandas as pd
 
-    from mixflow.cli_values import table
+    from mixflow.cli.values import table
     from mixflow.datasets import names, registry
 
     found = [registry.get(name) for name in names()]
@@ -33,7 +33,7 @@ def data_list() -> None:
 def data_verify(names: Names = None) -> None:
     """Check the files of data sets by their checksums; exit 1 if one is missing or corrupt."""
     from mixflow import datasets
-    from mixflow.cli_values import require
+    from mixflow.cli.values import require
 
     bad = False
     for name in names or datasets.names("files"):
@@ -55,7 +55,7 @@ def data_verify(names: Names = None) -> None:
 def data_fetch(names: Names = None) -> None:
     """Download the files of data sets that are not there yet, and check them."""
     from mixflow import datasets
-    from mixflow.cli_values import require
+    from mixflow.cli.values import require
 
     for name in names or datasets.names("files"):
         require("data set", name, datasets.names())

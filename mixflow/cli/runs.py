@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from mixflow.cli_values import duration, label, table, varying
+from mixflow.cli.values import duration, label, table, varying
 from mixflow.datasets import DatasetError
 from mixflow.experiments import Config, Experiment, ParameterError
 from mixflow.experiments.runner import execute
