@@ -21,13 +21,12 @@ Model = Literal["GenMM", "GenMM as published", "GMM full covariance"]
 RECIPES: dict[str, dict[str, Any]] = {
     "GenMM": {
         "epochs": 120,
-        "n_blocks": 1,
         "n_layers": 8,
         "hidden_features": 32,
         "hidden_layers": 1,
         "dropout": 0.1,
         "noise": 0.2,
-        "posterior_temperature": 4.0,
+        "posterior_temperature": 2.0,
         "m_step": "sparse",
         "init": "gmm",
         "learning_rate": 3e-3,
@@ -38,7 +37,6 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     "GenMM as published": {
         "epochs": 300,
-        "n_blocks": 1,
         "n_layers": 12,
         "hidden_features": 8,
         "noise": 1 / 256,
@@ -53,7 +51,9 @@ RECIPES: dict[str, dict[str, Any]] = {
     "GMM full covariance": {"reg_covar": 0.05},
 }
 _COMMON = {"profile", "seed", "dataset", "split_seed", "model", "n_components"}
-_COMMON |= {"evaluate_every", "validation_fraction"}
+_COMMON |= {"evaluate_every", "validation_fraction", "n_blocks"}
+# "GenMM" divides K components into blocks of about this many, each with an EM of its own.
+BLOCK = 5
 COMPONENTS = (1, 2, 3, 4, 10, 20)
 
 
@@ -95,7 +95,16 @@ class Table2(Config):
         foreign = [name for name in given if name in cls.model_fields and name not in own]
         if foreign and recipe:
             raise ValueError(f"{model!r} has no parameter {', '.join(foreign)}")
+        if recipe.get("epochs"):
+            recipe = {**recipe, "n_blocks": _n_blocks(model, values.get("n_components", 1))}
         return {**recipe, **given}
+
+
+def _n_blocks(model: str, k: Any) -> int:
+    """Return the most blocks of BLOCK components or more that divide K; one as published."""
+    if model != "GenMM" or not isinstance(k, int) or k < BLOCK:
+        return 1
+    return max(b for b in range(1, k // BLOCK + 1) if k % b == 0)
 
 
 @dataclass(frozen=True)
