@@ -1,4 +1,4 @@
-"""A toy experiment, registered for the tests that ask for it."""
+"""A toy experiment and a helper for modules, for the tests that ask for them."""
 
 import sys
 import types
@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from pydantic import Field
 
 from mixflow import experiments
@@ -73,3 +74,18 @@ def toy(monkeypatch):
     monkeypatch.setitem(sys.modules, "mixflow_toy", module)
     monkeypatch.setattr(experiments, "_MODULES", {NAME: "mixflow_toy"})
     return toy
+
+
+@pytest.fixture
+def perturb():
+    """Move every parameter at random, so that nothing is at its zero start."""
+
+    def move(module, scale=0.1, seed=1):
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for parameter in module.parameters():
+                noise = torch.randn(parameter.shape, generator=generator, dtype=torch.double)
+                parameter += scale * noise.to(parameter)
+        return module
+
+    return move

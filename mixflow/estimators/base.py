@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,8 @@ AUTO_STOPPING_SAMPLES = 2000
 
 class FlowMixtureBase(BaseEstimator):
     """Hold the parameters of mixtures of flows and fit them; see the subclasses."""
+
+    mixture_: GenMMCore
 
     _parameter_constraints: dict[str, list[Any]] = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
@@ -175,7 +179,10 @@ class FlowMixtureBase(BaseEstimator):
             self, x, reset=reset, dtype=np.float64, ensure_min_samples=2 if reset else 1
         )
         if self.image_shape is not None and x.shape[1] != int(np.prod(self.image_shape)):
-            raise ValueError(f"image_shape {tuple(self.image_shape)} does not fit {x.shape[1]}")
+            raise ValueError(
+                f"image_shape {tuple(self.image_shape)} does not fit {x.shape[1]} features; give "
+                "the (C, H, W) of one image, with C H W features"
+            )
         return x
 
     def _validate_weight(self, sample_weight: Any, x: np.ndarray) -> np.ndarray:
@@ -217,7 +224,12 @@ class FlowMixtureBase(BaseEstimator):
         return tuple(int(n) for n in shape)
 
     def _torch_device(self) -> torch.device:
-        device = torch.device(self.device)
+        try:
+            device = torch.device(self.device)
+        except RuntimeError:
+            raise ValueError(
+                f"device must be one of torch's, such as 'cpu' or 'cuda', got {self.device!r}"
+            ) from None
         if device.type == "cuda" and not torch.cuda.is_available():
             raise ValueError("device='cuda' was asked for, but torch sees no GPU; use 'cpu'")
         return device
@@ -250,13 +262,28 @@ class FlowMixtureBase(BaseEstimator):
             )
         return GenMMCore(flow).to(self._torch_device(), self._torch_dtype())
 
-    def _new_mixture(self, n_components: int, n_groups: int, seed: int) -> GenMMCore:
+    def _new_mixture(self, n_groups: int, seed: int) -> GenMMCore:
         """Return a bank for G groups, whose log weights are those within a group."""
         with torch.random.fork_rng([]):
             torch.manual_seed(seed)
-            mixture = self._build(n_components)
+            mixture = self._build(n_groups * (self.n_components // self.n_blocks))
         mixture.log_weights += np.log(n_groups)
         return mixture
+
+    def _unsettled(self) -> GenMMCore:
+        """Return a copy of the fitted mixture that can train on."""
+        mixture = deepcopy(self.mixture_).to(self._torch_device(), self._torch_dtype())
+        return mixture.train().requires_grad_(True)
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Leave the estimator as it was when what is inside fails."""
+        before = dict(vars(self))
+        try:
+            yield
+        except BaseException:
+            self.__dict__ = before
+            raise
 
     def _settled(self, mixture: GenMMCore, rows: Tensor) -> GenMMCore:
         """Return the rows of a trained bank, ready to score.
@@ -283,19 +310,23 @@ class FlowMixtureBase(BaseEstimator):
         groups: Groups,
         *,
         seed: int,
-        fresh: bool = True,
+        init: str | np.ndarray | None,
         validation: tuple[np.ndarray, Groups] | None = None,
     ) -> EM:
-        """Fit a bank of G K components to G groups; sets ``history_`` and its kin."""
+        """Fit a bank of G K components to G groups; sets ``history_`` and its kin.
+
+        ``init`` is a method, responsibilities of x, or None to go on from the mixture's own.
+        """
+        self.mixture_ = mixture  # for the callback
         dtype, k = self._torch_dtype(), mixture.n_components // groups.n_groups
         temperature_at(self.posterior_temperature, 0.0, self.n_features_in_)
         held_out = None
         if validation is not None:
             held_out = self._to_tensor(validation[0], dtype), validation[1]
         tensor = self._to_tensor(x, dtype)
-        start = self._start(tensor, groups, k, seed) if fresh else None
+        start = None if init is None else self._start(tensor, groups, k, seed, init)
         em = EM(mixture, tensor, groups, start, self._em_settings(), held_out)
-        if fresh:
+        if start is not None:
             with torch.random.fork_rng([]):
                 torch.manual_seed(seed + 1)
                 em.start()
@@ -313,23 +344,33 @@ class FlowMixtureBase(BaseEstimator):
             )
         return em
 
-    def _start(self, x: Tensor, groups: Groups, k: int, seed: int) -> Tensor:
+    def _start(
+        self, x: Tensor, groups: Groups, k: int, seed: int, init: str | np.ndarray
+    ) -> Tensor:
+        if not isinstance(init, str):
+            return torch.from_numpy(init)[groups.index]
+        return start_responsibilities(
+            x.flatten(1).double().cpu().numpy(),
+            groups,
+            k,
+            method=init,  # type: ignore[arg-type]
+            reg_covar=self.reg_covar,
+            seed=seed,
+        )
+
+    def _init_of(self, n_samples: int, rows: np.ndarray) -> str | np.ndarray:
+        """Return ``init``: a method, or those rows of the responsibilities of all samples."""
         if isinstance(self.init, str):
-            return start_responsibilities(
-                x.flatten(1).double().cpu().numpy(),
-                groups,
-                k,
-                method=self.init,  # type: ignore[arg-type]
-                reg_covar=self.reg_covar,
-                seed=seed,
-            )
+            return self.init
         r = np.asarray(self.init, dtype=float)
-        if r.shape != (len(x), k) or not np.allclose(r.sum(1), 1) or r.min() < 0:
+        shape = n_samples, self.n_components // self.n_blocks
+        if r.shape != shape or not np.allclose(r.sum(1), 1) or r.min() < 0:
             raise ValueError(
-                f"init must hold responsibilities of shape ({len(x)}, {k}) with rows that sum "
-                f"to 1, got shape {r.shape}"
+                f"init must hold responsibilities of shape {shape} with rows that sum to 1, got "
+                f"shape {r.shape}"
             )
-        return torch.from_numpy(r)[groups.index]
+        rows_of_init: np.ndarray = r[rows]
+        return rows_of_init
 
     def _em_settings(self) -> EMSettings:
         return EMSettings(
@@ -341,6 +382,8 @@ class FlowMixtureBase(BaseEstimator):
         )
 
     def _loop_settings(self, seed: int, validated: bool) -> LoopSettings:
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas must be two numbers from 0 to below 1, got {self.betas}")
         return LoopSettings(
             max_epochs=self.max_epochs,
             seed=seed,
@@ -383,3 +426,12 @@ class FlowMixtureBase(BaseEstimator):
         """
         check_is_fitted(self, "mixture_")
         return persistence.save(self, path)
+
+
+def log_posterior(log_joint: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """Normalise the rows of (N, K) by Bayes' rule; the prior (K,) where every density is 0."""
+    with np.errstate(divide="ignore"):  # a prior of 0
+        impossible = np.isneginf(log_joint).all(axis=1, keepdims=True)
+        log_joint = np.where(impossible, np.log(prior), log_joint)
+    out: np.ndarray = log_joint - np.logaddexp.reduce(log_joint, axis=1, keepdims=True)
+    return out

@@ -16,7 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, check_X_y, column_or_1d
 from torch import Tensor
 
-from mixflow.estimators.base import Callback, FlowMixtureBase
+from mixflow.estimators.base import Callback, FlowMixtureBase, log_posterior
 from mixflow.flows.layers import Scale
 from mixflow.flows.vector import Mixing
 from mixflow.mixtures import GenMM as GenMMCore
@@ -72,6 +72,8 @@ random_state, warm_start, checkpoint, callback, verbose
     >>> model.predict_proba(X).shape
     (150, 3)
     """
+
+    classes_: np.ndarray
 
     _parameter_constraints: dict[str, list[Any]] = {
         **FlowMixtureBase._parameter_constraints,
@@ -145,11 +147,19 @@ random_state, warm_start, checkpoint, callback, verbose
         TrainingDiverged
             If the loss becomes NaN or infinite.
         """
+        with self._all_or_nothing():
+            return self._fit(X, y, sample_weight)
+
+    def _fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
+    ) -> MixtureClassifier:
         warm = self.warm_start and hasattr(self, "mixture_")
         x, labels = self._validate_xy(X, y, reset=not warm)
         weight = self._validate_weight(sample_weight, x)
-        x, labels, weight = x[weight > 0], labels[weight > 0], weight[weight > 0]
         self._check_blocks()
+        used = weight > 0
+        init = None if warm else self._init_of(len(x), np.flatnonzero(used))
+        x, labels, weight = x[used], labels[used], weight[used]
         classes, codes = np.unique(labels, return_inverse=True)
         if warm and not np.array_equal(classes, self.classes_):
             raise ValueError(f"warm_start needs the classes {self.classes_}, got {classes}")
@@ -158,7 +168,7 @@ random_state, warm_start, checkpoint, callback, verbose
         self.classes_ = classes
         self._count_ = np.bincount(codes, weights=weight, minlength=len(classes))
         self.class_prior_ = self._priors()
-        self._fit_classes(x, codes, weight, warm)
+        self._fit_classes(x, codes, weight, init)
         return self
 
     def _validate_xy(self, X: Any, y: Any, *, reset: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -184,30 +194,49 @@ random_state, warm_start, checkpoint, callback, verbose
         return priors
 
     def _fit_classes(
-        self, x: np.ndarray, codes: np.ndarray, weight: np.ndarray, warm: bool
+        self,
+        x: np.ndarray,
+        codes: np.ndarray,
+        weight: np.ndarray,
+        init: str | np.ndarray | None,
     ) -> None:
-        seed, n_classes, held_out = self._seed(), len(self.classes_), None
-        times = self.n_blocks * (1 if warm else self.n_init)
-        if self._stops_early(len(x)):
-            x, x_held, codes, y_held, weight, _ = train_test_split(
-                x, codes, weight, test_size=self.validation_fraction, stratify=codes,
-                random_state=seed,
-            )  # fmt: skip
-            held = Groups.by_label(torch.from_numpy(y_held), n_classes)
-            held_out = x_held, held.repeat(times)
-        groups = Groups.by_label(torch.from_numpy(codes), n_classes, torch.from_numpy(weight))
-        mixture = self._start_mixture(seed, warm, n_classes, times)
-        self.mixture_ = mixture
+        """Train all classes side by side; ``init`` is None to go on from ``mixture_``."""
+        seed, n_classes = self._seed(), len(self.classes_)
+        rows, held_out = self._hold_out(codes, seed)
+        self._check_counts(codes[rows], self.n_components // self.n_blocks, "to train on")
+        times = self.n_blocks * (1 if init is None else self.n_init)
+
+        def groups(rows: np.ndarray) -> Groups:
+            labels, weights = torch.from_numpy(codes[rows]), torch.from_numpy(weight[rows])
+            return Groups.by_label(labels, n_classes, weights).repeat(times)
+
         em = self._train(
-            mixture, x, groups.repeat(times), seed=seed, fresh=not warm, validation=held_out
+            self._unsettled() if init is None else self._new_mixture(n_classes * times, seed),
+            x[rows],
+            groups(rows),
+            seed=seed,
+            init=init[rows] if isinstance(init, np.ndarray) else init,
+            validation=None if held_out is None else (x[held_out], groups(held_out)),
         )
         self.mixture_ = self._best(em, n_classes)
 
-    def _start_mixture(self, seed: int, warm: bool, n_classes: int, times: int) -> GenMMCore:
-        if warm:
-            return self.mixture_.to(self._torch_dtype()).train()
-        k = self.n_components // self.n_blocks
-        return self._new_mixture(n_classes * times * k, n_classes * times, seed)
+    def _hold_out(self, codes: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
+        rows = np.arange(len(codes))
+        if not self._stops_early(len(codes)):
+            return rows, None
+        rows, held_out = train_test_split(
+            rows, test_size=self.validation_fraction, stratify=codes, random_state=seed
+        )
+        self._check_counts(codes[held_out], 1, "to validate on (or early_stopping=False)")
+        return rows, held_out
+
+    def _check_counts(self, codes: np.ndarray, least: int, purpose: str) -> None:
+        counts = np.bincount(codes, minlength=len(self.classes_))
+        if counts.min() < least:
+            raise ValueError(
+                f"class {self.classes_[counts.argmin()]} has {counts.min()} samples, but needs "
+                f"{least} {purpose}; take fewer components, or give more samples of that class"
+            )
 
     def _best(self, em: EM, n_classes: int) -> GenMMCore:
         """Keep every class's restart of the best likelihood; its blocks share the weight."""
@@ -215,7 +244,7 @@ random_state, warm_start, checkpoint, callback, verbose
         n_init, k = scores.shape[1], self.n_components
         first = (torch.arange(n_classes, device=scores.device) * n_init + scores.argmax(1)) * k
         rows = (first[:, None] + torch.arange(k, device=scores.device)).flatten()
-        mixture = self._settled(em.mixture, rows)
+        mixture = self._settled(self.mixture_, rows)
         weights = mixture.log_weights.view(n_classes, k)
         mixture.log_weights.copy_((weights - weights.logsumexp(1, keepdim=True)).flatten())
         return mixture
@@ -241,11 +270,15 @@ random_state, warm_start, checkpoint, callback, verbose
             raise ValueError(f"class {label!r} is there already; add_class takes new labels")
         if self.priors is not None and not isinstance(self.priors, str):
             raise ValueError("add_class needs priors=None or 'uniform', not an array")
-        x = self._validate_x(X, reset=False)
+        with self._all_or_nothing():
+            return self._add_class(self._validate_x(X, reset=False), label)
+
+    def _add_class(self, x: np.ndarray, label: Any) -> MixtureClassifier:
         before, classes, count = self.mixture_, self.classes_, self._count_
         history = self.history_
         self.classes_ = np.array([label])
-        self._fit_classes(x, np.zeros(len(x), dtype=np.int64), np.ones(len(x)), warm=False)
+        init = self._init_of(len(x), np.arange(len(x)))
+        self._fit_classes(x, np.zeros(len(x), dtype=np.int64), np.ones(len(x)), init)
         everything = np.append(classes.astype(np.result_type(classes, self.classes_)), label)
         order = np.argsort(everything, kind="stable")
         self.classes_, self._count_ = everything[order], np.append(count, len(x))[order]
@@ -269,10 +302,11 @@ random_state, warm_start, checkpoint, callback, verbose
         """Return log pi_k p_k(x) of the whole bank, (N, *event) -> (N, G K).
 
         A large bank is screened in float32, and only what is within SCREEN_NATS of a sample's
-        best is scored in float64: the rest changes no probability by more than 1e-10.
+        best is scored in float64: the rest changes no probability by more than 1e-9.
         """
         mixture = self.mixture_
-        if mixture.n_components < SCREEN_FROM or x.dtype != torch.float64:
+        training = any(p.requires_grad for p in mixture.parameters())
+        if mixture.n_components < SCREEN_FROM or x.dtype != torch.float64 or training:
             return mixture.log_joint(x)
         if getattr(self, "_screened", None) is not mixture:
             self._screen, self._screened = deepcopy(mixture).float(), mixture
@@ -293,8 +327,7 @@ random_state, warm_start, checkpoint, callback, verbose
 
     def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
         """Return log p(y given x): (N, D) -> (N, n_classes)."""
-        joint = self._log_joint(X)
-        return joint - np.logaddexp.reduce(joint, axis=1, keepdims=True)
+        return log_posterior(self._log_joint(X), self.class_prior_)
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Return p(y given x): (N, D) -> (N, n_classes)."""
@@ -310,7 +343,7 @@ random_state, warm_start, checkpoint, callback, verbose
         return np.logaddexp.reduce(self._log_joint(X), axis=1)
 
 
-# A bank of this many components or more is screened, this many samples at a time; e^-12 times
-# the error of float32 is far below what a probability shows.
-SCREEN_FROM, SCREEN_SAMPLES, SCREEN_NATS = 64, 512, 12.0
+# A bank of this many components or more is screened, this many samples at a time; e^-16 times
+# the error of a log density in float32 (1e-3 for one of 10,000 nats) is 1e-10.
+SCREEN_FROM, SCREEN_SAMPLES, SCREEN_NATS = 64, 512, 16.0
 _COMMON = set(FlowMixtureBase._parameter_constraints)

@@ -12,8 +12,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from mixflow.estimators.base import FlowMixtureBase
-from mixflow.mixtures import GenMM as GenMMCore
+from mixflow.estimators.base import FlowMixtureBase, log_posterior
 from mixflow.training import EM, Groups
 
 
@@ -125,55 +124,50 @@ weight_decay, clip_norm, clip_value
         TrainingDiverged
             If the loss becomes NaN or infinite.
         """
+        with self._all_or_nothing():
+            return self._fit(X, sample_weight)
+
+    def _fit(self, X: ArrayLike, sample_weight: ArrayLike | None) -> GenMM:
         warm = self.warm_start and hasattr(self, "mixture_")
         x = self._validate_x(X, reset=not warm)
         weight = self._validate_weight(sample_weight, x)
         self._check_blocks()
+        n_samples, used = len(x), weight > 0
+        init = None if warm else self._init_of(n_samples, np.flatnonzero(used))
+        x, weight = x[used], weight[used]
         if not warm:
             self._fit_scaler(x, weight)
         seed = self._seed()
-        x, weight, validation = self._hold_out(x, weight, seed)
-        groups = Groups.single(len(x), torch.from_numpy(weight)).repeat(self._n_groups(warm))
-        if validation is not None:
-            held_out = Groups.single(len(validation)).repeat(groups.n_groups)
-        mixture = self._start_mixture(seed, warm, groups.n_groups)
-        self.mixture_ = mixture
+        rows, held_out = self._hold_out(len(x), seed)
+        n_groups = self.n_blocks * (1 if warm else self.n_init)
         em = self._train(
-            mixture,
-            x,
-            groups,
+            self._unsettled() if warm else self._new_mixture(n_groups, seed),
+            x[rows],
+            _one_group(weight[rows], n_groups),
             seed=seed,
-            fresh=not warm,
-            validation=None if validation is None else (validation, held_out),
+            init=init[rows] if isinstance(init, np.ndarray) else init,
+            validation=(
+                None if held_out is None else (x[held_out], _one_group(weight[held_out], n_groups))
+            ),
         )
         self._keep_best(em)
         return self
 
-    def _n_groups(self, warm: bool) -> int:
-        return self.n_blocks * (1 if warm else self.n_init)
-
-    def _hold_out(
-        self, x: np.ndarray, weight: np.ndarray, seed: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        if not self._stops_early(len(x)):
-            return x, weight, None
-        x, held_out, weight, _ = train_test_split(
-            x, weight, test_size=self.validation_fraction, random_state=seed
+    def _hold_out(self, n_samples: int, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
+        rows = np.arange(n_samples)
+        if not self._stops_early(n_samples):
+            return rows, None
+        rows, held_out = train_test_split(
+            rows, test_size=self.validation_fraction, random_state=seed
         )
-        return x, weight, held_out
-
-    def _start_mixture(self, seed: int, warm: bool, n_groups: int) -> GenMMCore:
-        if warm:
-            return self.mixture_.to(self._torch_dtype()).train()
-        k = self.n_components // self.n_blocks
-        return self._new_mixture(n_groups * k, n_groups, seed)
+        return rows, held_out
 
     def _keep_best(self, em: EM) -> None:
         """Keep the restart of the best likelihood; its blocks share the weight."""
         scores = em.group_log_likelihoods().view(-1, self.n_blocks)
         best = int(scores.mean(1).argmax())
         rows = best * self.n_components + torch.arange(self.n_components, device=scores.device)
-        self.mixture_ = self._settled(em.mixture, rows)
+        self.mixture_ = self._settled(self.mixture_, rows)
         self.mixture_.log_weights -= torch.logsumexp(self.mixture_.log_weights, 0)
         self.weights_ = self.mixture_.log_weights.double().exp().cpu().numpy()
         self.lower_bound_ = float(scores[best].mean()) - np.log(self.scale_).sum()
@@ -202,8 +196,7 @@ weight_decay, clip_norm, clip_value
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Return the responsibilities: (N, D) -> (N, K)."""
-        joint = self._log_joint(X)
-        return np.exp(joint - np.logaddexp.reduce(joint, axis=1, keepdims=True))
+        return np.exp(log_posterior(self._log_joint(X), self.weights_))
 
     def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Draw samples.
@@ -252,3 +245,7 @@ weight_decay, clip_norm, clip_value
         return torch.as_tensor(
             np.asarray(labels), dtype=torch.int64, device=self.mixture_.log_weights.device
         )
+
+
+def _one_group(weight: np.ndarray, times: int) -> Groups:
+    return Groups.single(len(weight), torch.from_numpy(weight)).repeat(times)

@@ -32,6 +32,7 @@ def save(estimator: FlowMixtureBase, path: str | Path) -> Path:
         "format": FORMAT,
         "class": type(estimator).__name__,
         "params": {n: _plain(n, v) for n, v in estimator.get_params(deep=False).items()},
+        "tuples": [n for n, v in estimator.get_params(deep=False).items() if type(v) is tuple],
         "fitted": {n: _encode(v) for n, v in vars(estimator).items() if _is_fitted_value(n)},
         "bank": estimator.mixture_.n_components,
         "dtype": str(estimator.mixture_.log_weights.dtype).removeprefix("torch."),
@@ -87,7 +88,9 @@ def load(path: str | Path) -> Any:
             f"{path} holds a {header['class']} of format {header['format']}; this version reads "
             f"{' and '.join(CLASSES)} of format {FORMAT}"
         )
-    estimator = getattr(estimators, header["class"])(**{**header["params"], "device": "cpu"})
+    tuples = {name: tuple(header["params"][name]) for name in header["tuples"]}
+    params = {**header["params"], **tuples, "device": "cpu"}
+    estimator = getattr(estimators, header["class"])(**params)
     for name, value in header["fitted"].items():
         setattr(estimator, name, _decode(value))
     with torch.random.fork_rng([]):

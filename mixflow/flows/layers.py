@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -183,6 +183,11 @@ class AffineCoupling(Bijection):
     scale
         What the raw output s becomes: ``"tanh"`` 2 tanh(s/2), bounded, the default;
         ``"sigmoid"`` log sigmoid(s + 2), as in EM-GM; ``"exp"`` s itself.
+
+    Raises
+    ------
+    ValueError
+        If the scale is none of these.
     """
 
     def __init__(
@@ -194,6 +199,8 @@ class AffineCoupling(Bijection):
         scale: Scale = "tanh",
     ) -> None:
         super().__init__(n_components, event_shape)
+        if scale not in get_args(Scale):
+            raise ValueError(f"scale must be 'tanh', 'sigmoid' or 'exp', got {scale!r}")
         self.n_first = event_shape[-1] // 2
         self.conditioner = conditioner
         self.scale = scale

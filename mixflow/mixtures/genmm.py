@@ -83,10 +83,10 @@ class GenMM(Mixture):
             raise ValueError(
                 f"component must have shape ({len(values)},), got {tuple(component.shape)}"
             )
+        if ((component < 0) | (component >= self.n_components)).any():
+            raise ValueError(f"component must lie in 0..{self.n_components - 1}")
         order = component.argsort(stable=True)
         counts = torch.bincount(component, minlength=self.n_components)
-        if len(counts) > self.n_components:
-            raise ValueError(f"component must lie in 0..{self.n_components - 1}")
         within = torch.arange(len(order), device=order.device)
         within = within - (counts.cumsum(0) - counts)[component[order]]
         padded = values.new_zeros((self.n_components, int(counts.max()), *values.shape[1:]))

@@ -70,7 +70,7 @@ def start_responsibilities(
         if real.sum() < n_components:
             raise ValueError(
                 f"{n_components} components need as many samples, but group {group} has "
-                f"{real.sum()}"
+                f"{real.sum()}; take fewer components or more samples"
             )
         part = x[index.cpu().numpy()[real]]
         w = weight.cpu().numpy()[real]

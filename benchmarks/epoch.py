@@ -1,0 +1,137 @@
+"""An epoch of Letter's 26 classes at K = 20 against K = 1, and scoring at K = 20.
+
+The recipe is that of EM-GM's table II. An epoch is the mean over whole EM cycles (``em_every``
+epochs, one of them with an E-step) after the first. Fits of the sizes alternate. Scoring is
+``predict_proba`` of the test split in a fresh process, from the saved model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks import common
+from mixflow import MixtureClassifier, load
+from mixflow.datasets import load_split
+from mixflow.datasets.split import Split
+from mixflow.experiments.em_gm_table_2 import RECIPES
+
+
+def fit(split: Split, k: int, n_cycles: int) -> tuple[MixtureClassifier, list[float], list[float]]:
+    """Fit for ``n_cycles`` EM cycles after a first; return seconds of epochs and of cycles."""
+    recipe = dict(RECIPES["GenMM"])
+    recipe.pop("epochs")
+    every = recipe["em_every"]
+    clock: list[float] = []
+
+    def tick(model: MixtureClassifier, epoch: int) -> dict[str, float]:
+        clock.append(time.perf_counter())
+        return {}
+
+    model = MixtureClassifier(
+        k,
+        **recipe,
+        max_epochs=every * (n_cycles + 1),
+        priors="uniform",
+        early_stopping=False,
+        random_state=0,
+        callback=tick,
+    ).fit(split.x_train, split.y_train)
+    epochs = [end - start for start, end in zip(clock[:-1], clock[1:], strict=True)]
+    epochs = epochs[every - 1 :]  # from the first epoch that begins with an E-step
+    cycles = [sum(epochs[i : i + every]) / every for i in range(0, len(epochs), every)]
+    model.callback = None
+    return model, epochs, cycles
+
+
+def measure_epochs(
+    split: Split, sizes: Sequence[int], rounds: int, n_cycles: int
+) -> tuple[list[common.Row], dict[int, MixtureClassifier]]:
+    """Alternate fits of all sizes; return a row per size and the last models."""
+    every = RECIPES["GenMM"]["em_every"]
+    cycles: dict[int, list[float]] = {k: [] for k in sizes}
+    e_steps: dict[int, list[float]] = {k: [] for k in sizes}
+    models = {}
+    for _ in range(rounds):
+        for k in sizes:
+            models[k], epochs, means = fit(split, k, n_cycles)
+            cycles[k] += means
+            plain = statistics.median(t for i, t in enumerate(epochs) if i % every)
+            e_steps[k] += [t - plain for t in epochs[::every]]
+    rows = [
+        {
+            "classes": len(models[k].classes_),
+            "K": k,
+            "what": "epoch, E-step included",
+            **common.summary(cycles[k], 1),
+            "times_the_first": round(
+                statistics.median(cycles[k]) / statistics.median(cycles[sizes[0]]), 2
+            ),
+            "E-step_ms": round(1e3 * statistics.median(e_steps[k]), 1),
+        }
+        for k in sizes
+    ]
+    return rows, models
+
+
+def measure_scoring(settings: dict[str, Any]) -> common.Row:
+    """Load a model and time ``predict_proba`` of the test split."""
+    if settings["threads"]:
+        torch.set_num_threads(settings["threads"])
+    x = load_split("letter").x_test
+    model = load(settings["path"])
+    model.predict_proba(x[:32])
+    common.reset_peak()
+    baseline, seconds = common.resident_mb(), []
+    for _ in range(settings["repetitions"]):
+        start = time.perf_counter()
+        model.predict_proba(x)
+        seconds.append(time.perf_counter() - start)
+    return {
+        "classes": len(model.classes_),
+        "K": model.n_components,
+        "what": f"predict_proba of {len(x)}",
+        **common.summary(seconds, 1),
+        "peak_MB": round(common.peak_mb() - baseline),
+    }
+
+
+def main() -> None:
+    """Measure epochs, then scoring, and report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--k", type=int, nargs="+", default=[1, 20])
+    parser.add_argument("--rounds", type=int, default=3, help="fits of each size")
+    parser.add_argument("--cycles", type=int, default=2, help="EM cycles that count in a fit")
+    parser.add_argument("--repetitions", type=int, default=3, help="of scoring")
+    parser.add_argument("--threads", type=int, default=None)
+    parser.add_argument("--name", default="epoch", help="of the file under results")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        print(json.dumps(measure_scoring(json.loads(arguments.child))))
+        return
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    common.warn_if_busy()
+    settings = {name: value for name, value in vars(arguments).items() if name != "child"}
+    split = load_split("letter")
+    rows, models = measure_epochs(split, arguments.k, arguments.rounds, arguments.cycles)
+    with tempfile.TemporaryDirectory() as folder:
+        for k, model in models.items():
+            path = model.save(Path(folder) / f"{k}.safetensors")
+            rows.append(
+                common.in_fresh_process("benchmarks.epoch", {**settings, "path": str(path)})
+            )
+    common.report(arguments.name, rows, settings)
+
+
+if __name__ == "__main__":
+    main()
