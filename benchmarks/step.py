@@ -9,6 +9,7 @@ nothing else: the floor.
 from __future__ import annotations
 
 import argparse
+import statistics
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from itertools import product
@@ -122,7 +123,6 @@ def measure(shape: Shape, arguments: argparse.Namespace) -> list[common.Row]:
     _, flops = models.multiply_adds(shape)
     rows = []
     for name, times in seconds.items():
-        median = sorted(times)[len(times) // 2]
         rows.append(
             {
                 "K": shape.k,
@@ -132,7 +132,7 @@ def measure(shape: Shape, arguments: argparse.Namespace) -> list[common.Row]:
                 "parameters": counts.get(name),
                 **common.summary(times),
                 "times_the_bank": common.paired_ratio(times, seconds[BANK]),
-                "GFLOP/s": round(flops / median / 1e9, 1),
+                "GFLOP/s": round(flops / statistics.median(times) / 1e9, 1),
             }
         )
     return rows

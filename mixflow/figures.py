@@ -113,9 +113,18 @@ def density(
     groups = np.zeros(len(points), int) if labels is None else labels
     for index in np.unique(groups):
         chosen = points[groups == index]
-        style = {"color": COLOURS[index % 7], "marker": MARKERS[index % 7]}
         name = None if labels is None else f"component {index + 1}"
-        axes.scatter(*chosen.T, s=9, linewidths=0, alpha=0.7, label=name, rasterized=True, **style)
+        axes.scatter(
+            chosen[:, 0],
+            chosen[:, 1],
+            s=9,
+            linewidths=0,
+            alpha=0.7,
+            label=name,
+            rasterized=True,
+            color=COLOURS[index % len(COLOURS)],
+            marker=MARKERS[index % len(MARKERS)],
+        )
     axes.set(xlabel="feature 1", ylabel="feature 2", title=title, aspect="equal")
     axes.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
     if labels is not None:
@@ -147,9 +156,9 @@ def by_components(summary: pd.DataFrame, model: str) -> pd.DataFrame:
     """Return a model's lines of ``Page.summary`` indexed by K, sorted."""
     if model not in summary.index.get_level_values("model"):
         return summary.iloc[:0].droplevel("model")
-    table = summary.xs(model, level="model")
+    table = summary.loc[model]
     k = [int(str(setting).removeprefix("K=")) for setting in table.index]
-    return table.set_axis(pd.Index(k, name="K")).sort_index()
+    return pd.DataFrame(table.set_axis(pd.Index(k, name="K")).sort_index())
 
 
 def curves_by_components(runs: Sequence[Any], model: str) -> dict[str, pd.DataFrame]:

@@ -96,7 +96,7 @@ class Page:
         """Return the mean over seeds of one metric; NaN when it was not run."""
         table = self.summary(metric)
         key = (model, setting)
-        return float(table.loc[key, "mean"]) if key in table.index else float("nan")
+        return float(table["mean"].get(key, float("nan")))
 
     # Parts of the page -----------------------------------------------------------------------
 

@@ -3,168 +3,34 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 from torch import Tensor
 
 from mixflow.estimators import persistence
+from mixflow.estimators.parameters import FlowMixtureParameters
 from mixflow.flows import Bijection, Glow, VectorFlow
-from mixflow.flows.layers import Scale
-from mixflow.flows.vector import Mixing
 from mixflow.mixtures import GenMM as GenMMCore
 from mixflow.training import EM, EMSettings, Groups, LoopSettings, fit, start_responsibilities
-from mixflow.training.em import MStep
-from mixflow.training.schedules import Schedule, Temperature, temperature_at
+from mixflow.training.schedules import temperature_at
 
-Callback = Callable[[Any, int], dict[str, float]]
 # From this many samples on, early_stopping="auto" sets a validation share aside.
 AUTO_STOPPING_SAMPLES = 2000
 
 
-class FlowMixtureBase(BaseEstimator):
+class FlowMixtureBase(FlowMixtureParameters):
     """Hold the parameters of mixtures of flows and fit them; see the subclasses."""
 
     mixture_: GenMMCore
-
-    _parameter_constraints: dict[str, list[Any]] = {
-        "n_components": [Interval(Integral, 1, None, closed="left")],
-        "image_shape": [None, "array-like"],
-        "n_layers": [Interval(Integral, 0, None, closed="left")],
-        "hidden_features": [Interval(Integral, 1, None, closed="left")],
-        "hidden_layers": [Interval(Integral, 1, None, closed="left")],
-        "n_levels": [Interval(Integral, 1, None, closed="left")],
-        "mixing": [StrOptions({"rotation", "lu", "reverse"})],
-        "scale": [StrOptions({"tanh", "sigmoid", "exp"})],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "noise": [Interval(Real, 0, None, closed="left")],
-        "reg_covar": [Interval(Real, 0, None, closed="neither")],
-        "standardize": ["boolean"],
-        "init": [StrOptions({"kmeans", "gmm", "random", "uniform"}), "array-like"],
-        "n_init": [Interval(Integral, 1, None, closed="left")],
-        "n_blocks": [Interval(Integral, 1, None, closed="left")],
-        "warm_start": ["boolean"],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "schedule": [StrOptions({"cosine", "noam", "constant"})],
-        "warmup": [Interval(Integral, 0, None, closed="left")],
-        "min_learning_rate": [Interval(Real, 0, None, closed="left")],
-        "betas": [tuple, list],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "clip_norm": [None, Interval(Real, 0, None, closed="neither")],
-        "clip_value": [None, Interval(Real, 0, None, closed="neither")],
-        "em_every": [Interval(Integral, 1, None, closed="left")],
-        "posterior_temperature": [
-            Interval(Real, 0, None, closed="neither"),
-            StrOptions({"per_dimension"}),
-            tuple,
-            list,
-        ],
-        "m_step": [StrOptions({"auto", "sparse", "dense"})],
-        "early_stopping": ["boolean", StrOptions({"auto"})],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "patience": [Interval(Integral, 1, None, closed="left")],
-        "device": [str],
-        "dtype": [StrOptions({"float32", "float64"})],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-        "checkpoint": [None, str, Path],
-        "callback": [None, callable],
-    }
-
-    def __init__(
-        self,
-        n_components: int = 1,
-        *,
-        image_shape: Sequence[int] | None = None,
-        n_layers: int = 8,
-        hidden_features: int = 32,
-        hidden_layers: int = 2,
-        n_levels: int = 2,
-        mixing: Mixing = "rotation",
-        scale: Scale = "tanh",
-        dropout: float = 0.0,
-        noise: float = 0.0,
-        reg_covar: float = 1e-3,
-        standardize: bool = True,
-        init: str | ArrayLike = "kmeans",
-        n_init: int = 1,
-        n_blocks: int = 1,
-        em_every: int = 5,
-        posterior_temperature: Temperature = 1.0,
-        m_step: MStep = "auto",
-        max_epochs: int = 100,
-        batch_size: int = 256,
-        learning_rate: float = 3e-3,
-        schedule: Schedule = "cosine",
-        warmup: int = 0,
-        min_learning_rate: float = 0.0,
-        betas: Sequence[float] = (0.9, 0.99),
-        weight_decay: float = 0.0,
-        clip_norm: float | None = 5.0,
-        clip_value: float | None = None,
-        early_stopping: bool | str = "auto",
-        validation_fraction: float = 0.1,
-        patience: int = 10,
-        device: str = "cpu",
-        dtype: str = "float32",
-        random_state: int | np.random.RandomState | None = None,
-        warm_start: bool = False,
-        checkpoint: str | Path | None = None,
-        callback: Callback | None = None,
-        verbose: int = 0,
-    ) -> None:
-        self.n_components = n_components
-        self.image_shape = image_shape
-        self.n_layers = n_layers
-        self.hidden_features = hidden_features
-        self.hidden_layers = hidden_layers
-        self.n_levels = n_levels
-        self.mixing = mixing
-        self.scale = scale
-        self.dropout = dropout
-        self.noise = noise
-        self.reg_covar = reg_covar
-        self.standardize = standardize
-        self.init = init
-        self.n_init = n_init
-        self.n_blocks = n_blocks
-        self.em_every = em_every
-        self.posterior_temperature = posterior_temperature
-        self.m_step = m_step
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.schedule = schedule
-        self.warmup = warmup
-        self.min_learning_rate = min_learning_rate
-        self.betas = betas
-        self.weight_decay = weight_decay
-        self.clip_norm = clip_norm
-        self.clip_value = clip_value
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.device = device
-        self.dtype = dtype
-        self.random_state = random_state
-        self.warm_start = warm_start
-        self.checkpoint = checkpoint
-        self.callback = callback
-        self.verbose = verbose
 
     # Input -----------------------------------------------------------------------------------
 

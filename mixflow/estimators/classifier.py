@@ -16,7 +16,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, check_X_y, column_or_1d
 from torch import Tensor
 
-from mixflow.estimators.base import Callback, FlowMixtureBase, log_posterior
+from mixflow.estimators.base import FlowMixtureBase, log_posterior
+from mixflow.estimators.parameters import Callback
 from mixflow.flows.layers import Scale
 from mixflow.flows.vector import Mixing
 from mixflow.mixtures import GenMM as GenMMCore

@@ -115,7 +115,8 @@ weight_decay, clip_norm, clip_value
         y
             Ignored.
         sample_weight
-            Non-negative weights, shape (N,).
+            Non-negative weights, shape (N,); 0 leaves a sample out. With one component a
+            weight of two is a sample given twice; with more, the random start differs.
 
         Raises
         ------

@@ -55,6 +55,11 @@ _COMMON |= {"evaluate_every", "validation_fraction", "n_blocks"}
 # "GenMM" divides K components into blocks of about this many, each with an EM of its own.
 BLOCK = 5
 COMPONENTS = (1, 2, 3, 4, 10, 20)
+# Parameters that go to the classifier under their own names.
+TRAINING = (
+    *("n_components", "n_blocks", "n_layers", "hidden_features", "noise", "init", "m_step"),
+    *("posterior_temperature", "learning_rate", "weight_decay", "batch_size", "em_every"),
+)
 
 
 class Table2(Config):
@@ -217,14 +222,12 @@ def _fit(
 
 
 def _classifier_parameters(config: Table2, n_features: int) -> dict[str, Any]:
-    names = ("n_components", "n_blocks", "n_layers", "hidden_features", "noise", "init", "m_step")
-    names += ("posterior_temperature", "learning_rate", "weight_decay", "batch_size", "em_every")
-    common = {name: getattr(config, name) for name in names}
+    common = {name: getattr(config, name) for name in TRAINING}
     common |= {"max_epochs": config.epochs, "priors": "uniform", "random_state": config.seed}
     common |= {"early_stopping": False}
     if config.model == "GenMM":
-        names = ("hidden_layers", "dropout", "reg_covar")
-        return common | {name: getattr(config, name) for name in names}
+        own = ("hidden_layers", "dropout", "reg_covar")
+        return common | {name: getattr(config, name) for name in own}
     side = round(np.sqrt(n_features))
     return common | {
         "image_shape": (1, side, side),

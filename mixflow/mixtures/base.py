@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from mixflow.flows import Bijection
 from mixflow.mixtures import functional
 
-# Rows (component x sample) that one pass evaluates: enough to fill a core's vector units,
-# few enough that 200,000 samples and 20 components stay far under 2 GB.
-ROWS = 16384
+# Values (component x sample x feature) that one pass evaluates: enough to fill a core's vector
+# units, few enough that 200,000 samples and 20 components, or images, stay far under 2 GB.
+ROWS, WIDE = 16384, 64
 
 
 class Mixture(nn.Module):
@@ -47,6 +47,12 @@ class Mixture(nn.Module):
         self.log_weights: Tensor
         self.register_buffer("log_weights", torch.full((n_components,), -math.log(n_components)))
 
+    @property
+    def chunk(self) -> int:
+        """Samples that all components evaluate in one pass: fewer where they are images."""
+        rows = ROWS * WIDE // max(WIDE, self.n_features)
+        return max(1, rows // self.n_components)
+
     def log_prob_each(self, x: Tensor) -> Tensor:
         """Return log p_k of each component's own batch: (K, B, *event) -> (K, B)."""
         raise NotImplementedError
@@ -65,7 +71,7 @@ class Mixture(nn.Module):
         def evaluate(part: Tensor) -> Tensor:
             return self.log_prob_each(part.expand(self.n_components, *part.shape)).T
 
-        return in_chunks(evaluate, self._checked(x), max(1, ROWS // self.n_components))
+        return in_chunks(evaluate, self._checked(x), self.chunk)
 
     def log_joint(self, x: Tensor) -> Tensor:
         """Return log pi_k + log p_k(x_n): (N, *event) -> (N, K)."""

@@ -2,7 +2,8 @@
 
 from mixflow.training.em import EM, EMSettings
 from mixflow.training.groups import Groups
-from mixflow.training.loop import Fit, LoopSettings, TrainingDiverged, fit
+from mixflow.training.loop import Fit, fit
+from mixflow.training.objective import LoopSettings, Objective, TrainingDiverged
 from mixflow.training.start import start_responsibilities
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "Fit",
     "Groups",
     "LoopSettings",
+    "Objective",
     "TrainingDiverged",
     "fit",
     "start_responsibilities",

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from mixflow.mixtures import functional
-from mixflow.mixtures.base import ROWS, Mixture
+from mixflow.mixtures.base import Mixture
 from mixflow.training.checkpoints import digest
 from mixflow.training.groups import Groups
-from mixflow.training.loop import Objective
+from mixflow.training.objective import Objective
 from mixflow.training.schedules import Temperature, bank_rows, temperature_at
 
 MStep = Literal["auto", "sparse", "dense"]
@@ -168,7 +168,7 @@ class EM(Objective):
     def _log_prob(self, x: Tensor, groups: Groups) -> Tensor:
         """Return every sample's log density under its own group: (G, n, K), in chunks."""
         parts = []
-        for index in groups.index.split(max(1, ROWS // self.mixture.n_components), dim=1):
+        for index in groups.index.split(self.mixture.chunk, dim=1):
             each = self.mixture.log_prob_each(self._to_components(x[index]))
             parts.append(each.unflatten(0, (-1, self.k)).transpose(1, 2))
         return torch.cat(parts, dim=1)
@@ -213,14 +213,15 @@ class EM(Objective):
         base = group * self.k
         slots = self.optimizer.state.values() if self.optimizer is not None else ()
         moments = [m for slot in slots for m in slot.values()]
-        tensors = [*self.mixture.parameters(), *self.mixture.buffers(), *moments]
-        for tensor in bank_rows(tensors, self.mixture.n_components):
+        # All but the log weights: they follow from the responsibilities, and hold P(group).
+        state = [t for n, t in self.mixture.state_dict().items() if n != "log_weights"]
+        for tensor in bank_rows([*state, *moments], self.mixture.n_components):
             tensor.data[base + dead] = tensor.data[base + largest]
         owned = self.responsibilities[group, :, largest]
         x = self.x[self.groups.index[group]].flatten(1)
         mean = (owned @ x) / owned.sum()
         centred = (x - mean) * owned.sqrt()[:, None]
-        direction = torch.linalg.svd(centred, full_matrices=False)[2][0]
+        direction = torch.linalg.eigh(centred.T @ centred)[1][:, -1]
         side = (x - mean) @ direction > 0
         self.responsibilities[group, :, dead] = torch.where(side, owned, 0)
         self.responsibilities[group, :, largest] = torch.where(side, 0, owned)
@@ -235,7 +236,11 @@ class EM(Objective):
         self.draws = self._draw(weights, self.batch * self.steps_per_epoch)
 
     def loss(self, step: int) -> Tensor:
-        """Return minus Q per sample, each component's share scaled to one."""
+        """Return minus Q, up to a positive factor per component.
+
+        A sparse step divides each component's part of Q by its own mass, a dense one by N / K.
+        Components share no parameters, so the maximum and Adam's steps are the same.
+        """
         if self.exact:
             batch = self.groups.index
             weight = self.groups.weight[..., None] * self.responsibilities

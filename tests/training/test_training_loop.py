@@ -10,7 +10,8 @@ from torch import nn
 
 from mixflow.training import LoopSettings, TrainingDiverged, fit, loop
 from mixflow.training.checkpoints import load_checkpoint
-from mixflow.training.loop import Objective
+from mixflow.training.objective import Objective
+from mixflow.training.resume import CHECKPOINT
 
 
 class Toy(Objective):
@@ -119,7 +120,7 @@ def test_divergence_names_the_place_and_leaves_the_last_good_checkpoint(tmp_path
     settings = LoopSettings(max_epochs=3, checkpoint=tmp_path, checkpoint_seconds=0)
     with pytest.raises(TrainingDiverged, match=r"in epoch 1, step 1: lower the learning rate"):
         fit(Toy(break_at=4, broken=value), settings)
-    checkpoint = load_checkpoint(tmp_path / loop.CHECKPOINT)
+    checkpoint = load_checkpoint(tmp_path / CHECKPOINT)
     assert (checkpoint.record["epoch"], checkpoint.record["step"]) == (1, 1)
     assert checkpoint.part("module")["weight"].isfinite().all()
     assert fit(Toy(), settings).resumed_from == 1
@@ -140,7 +141,7 @@ def test_a_gradient_that_is_not_finite_spoils_no_checkpoint(tmp_path):
     settings = LoopSettings(max_epochs=3, checkpoint=tmp_path, checkpoint_seconds=0)
     with pytest.raises(TrainingDiverged, match="in epoch 1, step 2"):
         fit(Explodes(), settings)
-    checkpoint = load_checkpoint(tmp_path / loop.CHECKPOINT)
+    checkpoint = load_checkpoint(tmp_path / CHECKPOINT)
     assert checkpoint.record["step"] == 1
     assert all(t.isfinite().all() for t in checkpoint.part("module").values())
 
@@ -181,7 +182,7 @@ def test_losses_not_looked_at_do_not_count(monkeypatch):
     toy.loss = lambda step: toy.module.weight.sum() * 0 + 5.0
     monkeypatch.setattr(loop, "CHECK_EVERY", 100)
     run = loop._Run(toy, LoopSettings(max_epochs=1), None, torch.device("cuda"))
-    monkeypatch.setattr(run, "_read_generators", dict)
+    monkeypatch.setattr(run.saver, "_read_generators", dict)
     assert run.run(threading.Event()).history["loss"].tolist() == [5.0]
 
 

@@ -1,0 +1,114 @@
+"""What the loop climbs, and how: the contract between a method (EM, VI) and the loop."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mixflow.training.schedules import Schedule
+
+
+class TrainingDiverged(ArithmeticError):
+    """The loss became NaN or infinite; the last checkpoint is still good."""
+
+
+class Objective:
+    """What the loop climbs; EM and VI give one each.
+
+    Attributes
+    ----------
+    module
+        Its parameters move.
+    n_components
+        K when every parameter is a bank (K, ...), else None; see ``clip_gradients``.
+    steps_per_epoch
+        Number of optimiser steps in an epoch.
+    optimizer
+        Set by the loop before the first epoch; None until then.
+    """
+
+    module: nn.Module
+    n_components: int | None = None
+    steps_per_epoch: int
+    optimizer: torch.optim.Optimizer | None = None
+
+    def update(self, epoch: int, share: float) -> dict[str, float]:
+        """Do what comes before an epoch's steps (an E-step); return values for the history."""
+        return {}
+
+    def plan(self) -> None:
+        """Draw the epoch's batches from torch's global generator."""
+        raise NotImplementedError
+
+    def loss(self, step: int) -> Tensor:
+        """Return the scalar loss of a step of the planned epoch."""
+        raise NotImplementedError
+
+    def validate(self) -> float | None:
+        """Return the validation score (higher is better), None without a validation share."""
+        return None
+
+    def finish(self) -> dict[str, float]:
+        """Do what comes after the last epoch; return values for its history row."""
+        return {}
+
+    def identity(self) -> dict[str, Any]:
+        """Return what a checkpoint must share with the fit that goes on from it, for JSON."""
+        return {}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the state beside the module's that a checkpoint needs."""
+        return {}
+
+    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """Put back what ``tensors`` gave."""
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """How to climb.
+
+    Attributes
+    ----------
+    max_epochs, seed
+        Number of epochs; seed of every draw.
+    learning_rate, betas, weight_decay
+        AdamW's.
+    schedule, warmup, min_learning_rate
+        See ``schedules.learning_rate``; the warm-up is in steps.
+    clip_value, clip_norm
+        See ``schedules.clip_gradients``.
+    validate_every, patience
+        Epochs between validations; validations without a gain before stopping (None: never).
+    checkpoint, checkpoint_seconds, resume
+        Folder (None: no checkpoints), longest time between two, whether to go on from one.
+    progress
+        Show a bar with the remaining time when a fit takes over 5 seconds.
+    """
+
+    max_epochs: int = 100
+    seed: int = 0
+    learning_rate: float = 3e-3
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.0
+    schedule: Schedule = "cosine"
+    warmup: int = 0
+    min_learning_rate: float = 0.0
+    clip_value: float | None = None
+    clip_norm: float | None = None
+    validate_every: int = 5
+    patience: int | None = None
+    checkpoint: Path | None = None
+    checkpoint_seconds: float = 60.0
+    resume: bool = True
+    progress: bool = False
+
+    def identity(self) -> dict[str, Any]:
+        """Return what a checkpoint must share with the fit that goes on from it."""
+        how = ("checkpoint", "checkpoint_seconds", "resume", "progress")
+        record = {name: value for name, value in asdict(self).items() if name not in how}
+        return {**record, "betas": list(self.betas)}
