@@ -33,7 +33,6 @@ seed = 0
 # %% tags=["hide-input"]
 import numpy as np
 import pandas as pd
-from IPython.display import Markdown
 from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import train_test_split
 

@@ -173,9 +173,10 @@ text = f"""
 
 At K = {top} our flows reach {flows:.4f} at the last epoch; Gaussian mixtures per class reach
 {gaussians:.4f} at K = {top} and {best_gaussian.max():.4f} at their best K, which is
-{best_gaussian.idxmax()} (chosen on test, in their favour). As densities, the mean negative log-likelihood of a test sample
-under its own class is {flow_nll.min():.2f} nats for the flows (K = {flow_nll.idxmin()}) and
-{gaussian_nll.min():.2f} for the Gaussians (K = {gaussian_nll.idxmin()}).
+{best_gaussian.idxmax()} (chosen on test, in their favour). As densities, the mean negative
+log-likelihood of a test sample under its own class is {flow_nll.min():.2f} nats for the flows
+(K = {flow_nll.idxmin()}) and {gaussian_nll.min():.2f} for the Gaussians
+(K = {gaussian_nll.idxmin()}).
 """
 if profile != "smoke" and page.profile != "smoke":
     display(Markdown(text))

@@ -1,0 +1,91 @@
+"""Table II on digits, small: what a run gives, and that a cut one ends alike."""
+
+import numpy as np
+import pytest
+
+from mixflow.experiments import ParameterError, RunContext, find
+from mixflow.experiments.em_gm_table_2 import COMPONENTS, EXPERIMENT, load_cell
+from mixflow.training.resume import Saver
+
+SMALL = {"epochs": 4, "evaluate_every": 2, "n_components": 2}
+
+
+def context(folder):
+    return RunContext(checkpoint=folder, progress=False)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    config = EXPERIMENT.configure("smoke", **SMALL)
+    return config, EXPERIMENT.run(config, context(tmp_path_factory.mktemp("whole")))
+
+
+def test_it_is_registered():
+    assert find("em-gm/table-2") is EXPERIMENT
+
+
+def test_a_run_gives_every_metric_and_a_curve(small):
+    _, result = small
+    values = result.rows.set_index("metric")["value"]
+    assert set(values.index) == {
+        *("test_accuracy_last_epoch", "test_accuracy_best_on_test", "test_nll"),
+        *("test_accuracy_validation_chosen", "validation_accuracy"),
+    }
+    assert values["test_accuracy_last_epoch"] > 0.9
+    assert result.arrays["epoch"].tolist() == [2, 4]
+    assert result.arrays["test_accuracy"].max() == values["test_accuracy_best_on_test"]
+    assert values["test_accuracy_validation_chosen"] in result.arrays["test_accuracy"]
+    np.testing.assert_allclose(result.arrays["weights"].sum(1), 1)
+
+
+@pytest.mark.parametrize("saves", [1, 5, 12])
+def test_a_run_that_was_cut_ends_as_one_that_was_not(small, tmp_path, monkeypatch, saves):
+    """Checkpoints at every step; the run dies after some of them, then is given again."""
+    config, whole = small
+    count, save = 0, Saver.save
+
+    def save_and_die(self, state):
+        nonlocal count
+        save(self, state)
+        count += 1
+        if count == saves:
+            raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Saver, "due", lambda self: True)
+        patch.setattr(Saver, "save", save_and_die)
+        with pytest.raises(SystemExit):
+            EXPERIMENT.run(config, context(tmp_path))
+    result = EXPERIMENT.run(config, context(tmp_path))
+    assert result.rows.equals(whole.rows)
+    for name, array in whole.arrays.items():
+        np.testing.assert_array_equal(result.arrays[name], array)
+
+
+def test_the_recipe_is_in_the_config():
+    config = EXPERIMENT.configure("laptop", n_components=20)
+    assert (config.n_blocks, config.noise, config.dataset) == (4, 0.2, "letter")
+    other = EXPERIMENT.configure("laptop", n_components=20, noise=0.1)
+    assert other.noise == 0.1
+    assert other.digest() != config.digest()
+
+
+def test_a_parameter_of_another_model_is_refused():
+    with pytest.raises(ParameterError, match="no parameter epochs"):
+        EXPERIMENT.configure("laptop", model="GMM full covariance", epochs=3)
+    with pytest.raises(ParameterError, match="did you mean 'n_components'"):
+        EXPERIMENT.configure("laptop", n_component=3)
+
+
+def test_the_plan_has_every_cell():
+    configs = EXPERIMENT.configs("laptop")
+    cells = {(c.model, c.n_components) for c in configs}
+    assert {k for model, k in cells if model == "GenMM"} == set(COMPONENTS)
+    ours = [c for c in configs if c.model == "GenMM"]
+    assert len(ours) == 5 * len(COMPONENTS)
+
+
+def test_published_features_are_centred_images():
+    cell = load_cell(EXPERIMENT.configure("smoke", model="GenMM as published"))
+    assert (cell.x_train.min(), cell.x_train.max()) == (-0.5, 0.5)
+    assert cell.log_unit == pytest.approx(64 * np.log(16))
