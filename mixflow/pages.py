@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -19,6 +19,7 @@ from mixflow import experiments
 from mixflow.experiments.base import PROFILES
 from mixflow.results import Store, Target, load_targets, status_table
 from mixflow.results.store import StoredRun
+from mixflow.results.verdicts import judge
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
@@ -121,6 +122,41 @@ class Page:
         targets = [t for t in load_targets() if t.paper == paper and t.item in items]
         targets = [t for t in targets if dataset in (None, t.dataset) and t.value is not None]
         return _html(verdict_table(self.store, targets))
+
+    def verdicts_of(self, model: str, metrics: Mapping[str, str], *, dataset: str) -> HTML:
+        """Judge another of our models against the published numbers.
+
+        Parameters
+        ----------
+        model
+            Our model, of the rows.
+        metrics
+            Item of the target table -> the metric of our rows that stands beside it.
+        dataset
+            Of targets and rows.
+        """
+        paper = self.experiment.name.split("/")[0]
+        targets = [t for t in load_targets() if t.paper == paper and t.item in metrics]
+        targets = [t for t in targets if t.dataset == dataset and t.model == "GenMM"]
+        lines = []
+        for target in targets:
+            rows = self.rows[(self.rows["model"] == model) & (self.rows["dataset"] == dataset)]
+            rows = rows[rows["setting"] == target.setting]
+            values = rows.loc[rows["metric"] == metrics[target.item], "value"]
+            verdict = judge(target, values.to_numpy()).verdict if len(values) else "not run"
+            lines.append(
+                {
+                    "setting": target.setting,
+                    "protocol": metrics[target.item].removeprefix("test_accuracy_"),
+                    "paper": f"{target.value:.4f}",
+                    "ours": _mean_sd(values.mean(), values.std()),
+                    "seeds": len(values),
+                    "verdict": VERDICTS[verdict],
+                }
+            )
+        return _html(
+            pd.DataFrame(lines).replace("_", " ", regex=True).to_html(index=False, border=0)
+        )
 
     def command(self) -> Markdown:
         """Show the command that computes these results anew."""
