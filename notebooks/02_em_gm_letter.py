@@ -162,10 +162,10 @@ page.verdicts_of(
 )
 
 # %% [markdown]
-# Then our best recipe, which is another model of the same family. Its **validation-chosen** accuracy
-# (for the last rows: last epoch) stands against the published number, so ours has no help from the
-# test set and the paper's has. A cited result stands beside our K = 20. These are the verdicts of
-# `mixflow status`.
+# Then our best recipe, which is another model of the same family. Its **validation-chosen**
+# accuracy (for the last rows: last epoch) stands against the published number, so ours has no help
+# from the test set and the paper's has. A cited result stands beside our K = 20. These are the
+# verdicts of `mixflow status`.
 
 # %% tags=["hide-input"]
 page.verdicts("table-2", "table-2-last-epoch", dataset="letter")
@@ -201,9 +201,9 @@ At K = {top} our flows reach {flows:.4f} at the last epoch; Gaussian mixtures pe
 {best_gaussian.idxmax()} (chosen on test, in their favour). As densities, the mean negative
 log-likelihood of a test sample under its own class is {flow_nll.min():.2f} nats for the flows
 (K = {flow_nll.idxmin()}) and {gaussian_nll.min():.2f} for the Gaussians
-(K = {gaussian_nll.idxmin()}). The price is time: at K = {top} one fit took {fit_seconds("GenMM"):.0f} s for
-the flows and {fit_seconds("GMM full covariance"):.0f} s for the Gaussians (the fastest seed, on the
-machine named below, which other programs shared).
+(K = {gaussian_nll.idxmin()}). The price is time: at K = {top} one fit took
+{fit_seconds("GenMM"):.0f} s for the flows and {fit_seconds("GMM full covariance"):.0f} s for
+the Gaussians (the fastest seed, on the machine named below, which other programs shared).
 """
 if profile != "smoke" and page.profile != "smoke":
     display(Markdown(text))
