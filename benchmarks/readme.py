@@ -18,7 +18,7 @@ def section(record: dict[str, Any]) -> str:
     threads = record["settings"].get("threads") or machine["threads"]
     return (
         f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gb']} GB, "
-        f"{machine['system']}; Python {machine['python']}, {versions}; {threads} threads; "
+        f"{machine['system']}; Python {machine['python']}, {versions}; threads: {threads}; "
         f"load average at the end {machine['load_average']}; {machine['date']}.\n\n"
         + common.markdown(record["rows"])
     )

@@ -96,7 +96,7 @@ def load(path: str | Path) -> Any:
     with torch.random.fork_rng([]):
         mixture = estimator._build(header["bank"]).to(getattr(torch, header["dtype"]))
     mixture.load_state_dict(tensors)
-    estimator.mixture_ = mixture.eval()
+    estimator.mixture_ = mixture.eval().requires_grad_(False)
     return estimator
 
 

@@ -172,3 +172,10 @@ def test_a_write_that_fails_leaves_the_old_file(model, path, monkeypatch):
         model.save(path)
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_a_loaded_model_is_settled_like_a_fitted_one(iris, tmp_path):
+    """Parameters that could train would keep large banks from being screened in float32."""
+    model = load(GenMM(2, max_epochs=1, **SMALL).fit(iris[0]).save(tmp_path / "model"))
+    assert not model.mixture_.training
+    assert not any(p.requires_grad for p in model.mixture_.parameters())
