@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -214,7 +215,8 @@ def notebook(
         check_parameters(source.name, parameters_of(source), values)
     except NotebookError as error:
         raise ParameterError(str(error)) from None
-    typer.echo(run_notebook(source, out=out, parameters=values))
+    show = sys.stderr.isatty()  # a page takes longer than five seconds
+    typer.echo(run_notebook(source, out=out, parameters=values, progress=show))
 
 
 @app.command(epilog=_examples("mixflow check", "mixflow check results commands"))

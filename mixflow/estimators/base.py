@@ -228,13 +228,16 @@ class FlowMixtureBase(FlowMixtureParameters):
         """Return ``init``: a method, or those rows of the responsibilities of all samples."""
         if isinstance(self.init, str):
             return self.init
-        r = np.asarray(self.init, dtype=float)
-        shape = n_samples, self.n_components // self.n_blocks
+        r, k = np.asarray(self.init), self.n_components // self.n_blocks
+        if r.shape == (n_samples,) and np.isin(r, np.arange(k)).all():
+            r = np.eye(k)[r.astype(int)]
+        shape = n_samples, k
         if r.shape != shape or not np.allclose(r.sum(1), 1) or r.min() < 0:
             raise ValueError(
-                f"init must hold responsibilities of shape {shape} with rows that sum to 1, got "
-                f"shape {r.shape}"
+                f"init must hold responsibilities of shape {shape} with rows that sum to 1, or "
+                f"labels 0..{k - 1} of shape ({n_samples},); got shape {r.shape}"
             )
+        r = r.astype(float)
         rows_of_init: np.ndarray = r[rows]
         return rows_of_init
 

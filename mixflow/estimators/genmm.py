@@ -40,7 +40,8 @@ class GenMM(DensityMixin, FlowMixtureBase):
         Scale features to mean 0 and sd 1 first (images: all pixels by one mean and sd).
         Scores stay densities of X itself.
     init
-        How responsibilities start: "kmeans", "gmm", "random", "uniform", or an array (N, K).
+        How responsibilities start: "kmeans", "gmm", "random", "uniform", an array (N, K) of
+        responsibilities or (N,) of component labels (with blocks: of one block's K).
     n_init
         Number of restarts, trained side by side; the best likelihood is kept.
     n_blocks

@@ -368,3 +368,15 @@ def test_far_away_samples_score_without_nan(model):
     far = np.array([[1e200, -1e200], [1e30, 0.0]])
     assert not np.isnan(model.score_samples(far)).any()
     np.testing.assert_allclose(model.predict_proba(far).sum(1), 1)
+
+
+def test_labels_start_as_responsibilities_do():
+    X = np.random.default_rng(0).normal(size=(60, 2)) + np.repeat([[0, 0], [6, 6]], 30, axis=0)
+    labels = np.repeat([1, 0], 30)
+    small = {"n_layers": 1, "hidden_features": 4, "max_epochs": 2, "random_state": 0}
+    by_labels = GenMM(2, init=labels, **small).fit(X)
+    by_array = GenMM(2, init=np.eye(2)[labels], **small).fit(X)
+    assert (by_labels.score_samples(X) == by_array.score_samples(X)).all()
+    assert (by_labels.predict(X) == labels).all()
+    with pytest.raises(ValueError, match="labels 0..1"):
+        GenMM(2, init=labels + 1, **small).fit(X)
