@@ -183,7 +183,7 @@ def test_notebook(cli, monkeypatch, tmp_path):
     (tmp_path / "notebooks" / "01_toy.py").write_text(source)
     calls = []
 
-    def run_notebook(source, *, out, parameters):
+    def run_notebook(source, *, out, parameters, progress):
         calls.append((source.as_posix(), out.as_posix(), parameters))
         return out / "01_toy.ipynb"
 
