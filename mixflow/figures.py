@@ -157,6 +157,7 @@ def by_components(summary: pd.DataFrame, model: str) -> pd.DataFrame:
     if model not in summary.index.get_level_values("model"):
         return summary.iloc[:0].droplevel("model")
     table = summary.loc[model]
+    table = table[[" " not in str(setting) for setting in table.index]]  # not other splits
     k = [int(str(setting).removeprefix("K=")) for setting in table.index]
     return pd.DataFrame(table.set_axis(pd.Index(k, name="K")).sort_index())
 
