@@ -166,7 +166,8 @@ def curves_by_components(runs: Sequence[Any], model: str) -> dict[str, pd.DataFr
     """Return ``K=...`` -> accuracy by epoch, a column per seed, of a model's runs."""
     columns: dict[int, dict[int, pd.Series]] = {}
     for run in runs:
-        if run.config["model"] == model and "test_accuracy" in run.arrays:
+        shown = run.config["model"] == model and not run.config["split_seed"]
+        if shown and "test_accuracy" in run.arrays:
             curve = pd.Series(run.arrays["test_accuracy"], index=run.arrays["epoch"])
             columns.setdefault(run.config["n_components"], {})[run.config["seed"]] = curve
     return {f"K = {k}": pd.DataFrame(columns[k]) for k in sorted(columns)}
