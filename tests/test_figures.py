@@ -1,0 +1,70 @@
+"""Figures draw what they are given, with labels and units."""
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+
+mpl.use("Agg")
+from mixflow import figures
+from mixflow.metrics import integral_2d
+
+
+@pytest.fixture
+def series():
+    return {
+        "ours": pd.DataFrame({"mean": [0.9, 0.95], "std": [0.01, np.nan]}, index=[1, 20]),
+        "paper": pd.DataFrame({"mean": [0.91, 0.94], "std": np.nan}, index=[1, 20]),
+    }
+
+
+def legend(axes):
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_accuracy_by_components(series):
+    axes = figures.accuracy_by_components(series, dataset="letter").axes[0]
+    assert legend(axes) == ["ours", "paper"]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "20"]
+    assert "letter" in axes.get_ylabel()
+
+
+def test_series_differ_without_colour(series):
+    axes = figures.accuracy_by_components(series, dataset="letter").axes[0]
+    looks = {(line.get_marker(), line.get_linestyle()) for line in axes.get_lines()[::3]}
+    assert len(looks) == 2
+
+
+def test_accuracy_over_epochs():
+    curves = {"K = 1": pd.DataFrame({0: [0.5, 0.9], 1: [0.6, 0.8]}, index=[10, 20])}
+    axes = figures.accuracy_over_epochs(curves, dataset="letter").axes[0]
+    assert axes.get_lines()[0].get_ydata().tolist() == pytest.approx([0.55, 0.85])
+
+
+def test_density_covers_the_points_asked_for():
+    points = np.array([[0.0, 0.0], [1.0, 2.0], [50.0, 50.0]])
+    fig = figures.density(
+        lambda x: -(x**2).sum(1), points, labels=np.array([0, 1, 1]), around=points[:2]
+    )
+    axes = fig.axes[0]
+    assert axes.get_xlim()[1] < 2
+    assert legend(axes) == ["component 1", "component 2"]
+
+
+def test_by_components_leaves_other_splits_out():
+    index = pd.MultiIndex.from_tuples(
+        [("GenMM", "K=20"), ("GenMM", "K=2"), ("GenMM", "K=20 split=1")], names=["model", "setting"]
+    )
+    summary = pd.DataFrame({"mean": [0.97, 0.96, 0.5]}, index=index)
+    assert figures.by_components(summary, "GenMM")["mean"].to_dict() == {2: 0.96, 20: 0.97}
+    assert figures.by_components(summary, "none").empty
+
+
+def test_the_integral_of_a_gaussian_is_one():
+    def log_prob(x):
+        return -0.5 * (x**2).sum(1) - np.log(2 * np.pi)
+
+    points = np.array([[-3.0, -3.0], [3.0, 3.0]])
+    assert integral_2d(log_prob, points) == pytest.approx(1, abs=1e-6)
+    with pytest.raises(ValueError, match="shape"):
+        integral_2d(log_prob, points[:, :1])
