@@ -1,0 +1,73 @@
+"""What a page shows: the stored runs, else a smoke run that leaves the results alone."""
+
+import base64
+import re
+from dataclasses import replace
+
+import pytest
+
+from mixflow.experiments.runner import execute
+from mixflow.pages import Page, verdict_counts, verdict_table
+from mixflow.results import Store, load_targets
+
+
+@pytest.fixture
+def results(monkeypatch, tmp_path):
+    monkeypatch.setenv("MIXFLOW_RESULTS", str(tmp_path / "results"))
+    return Store()
+
+
+def test_without_stored_runs_it_computes_smoke_elsewhere(toy, results):
+    page = Page(toy.name)
+    assert page.profile == "smoke"
+    assert "reproduces nothing" in page.source().data
+    assert len(page.runs) == 4
+    assert list(results.runs(toy.name)) == []
+
+
+def test_stored_runs_are_shown_not_computed(toy, results):
+    for config in toy.experiment.configs("laptop"):
+        execute(toy.experiment, config, results, progress=False)
+    calls = toy.calls
+    page = Page(toy.name)
+    assert toy.calls == calls
+    assert page.profile == "laptop"
+    assert "Stored results" in page.source().data
+    assert page.value("accuracy", "Toy", "K=2") == pytest.approx(0.92 + 0.5 / 7000)
+    assert page.summary("accuracy")["count"].tolist() == [2, 2]
+    assert page.value("accuracy", "Toy", "K=9") != page.value("accuracy", "Toy", "K=9")  # NaN
+
+
+def test_a_profile_that_is_asked_for_is_run(toy, results):
+    page = Page(toy.name, "smoke", n_components=2)
+    assert {run.config["n_components"] for run in page.runs} == {2}
+    assert len(list(results.runs(toy.name))) == 2
+
+
+def test_the_download_holds_the_rows(toy, results):
+    page = Page(toy.name)
+    content = re.search(r"base64,([^\"]+)", page.downloads().data).group(1)
+    lines = base64.b64decode(content).decode().splitlines()
+    assert len(lines) == len(page.rows) + 1
+    assert lines[0].startswith("dataset,model,setting,seed,metric,value")
+
+
+def test_command_and_provenance_say_how(toy, results):
+    page = Page(toy.name)
+    assert "mixflow run toy/table-1 --profile smoke" in page.command().data
+    assert "torch" in page.provenance().data
+
+
+def test_a_model_of_ours_is_judged_by_the_published_numbers(toy, results, monkeypatch):
+    published = next(t for t in load_targets() if (t.item, t.setting) == ("table-2", "K=2"))
+    target = replace(published, paper="toy", dataset="toy", value=0.92)
+    monkeypatch.setattr("mixflow.pages.load_targets", lambda: [target])
+    page = Page(toy.name)
+    assert "reproduced" in page.verdicts_of("Toy", {"table-2": "accuracy"}, dataset="toy").data
+    assert "not run" in page.verdicts_of("other", {"table-2": "accuracy"}, dataset="toy").data
+
+
+def test_the_verdict_table_has_a_line_for_every_target(toy, results):
+    targets = load_targets()
+    assert verdict_table(results, targets).count("<tr") == len(targets) + 1
+    assert int(verdict_counts(results, targets).to_numpy().sum()) == len(targets)
