@@ -117,9 +117,9 @@ def density(
         axes.scatter(
             chosen[:, 0],
             chosen[:, 1],
-            s=9,
+            s=7,
             linewidths=0,
-            alpha=0.7,
+            alpha=0.6,
             label=name,
             rasterized=True,
             color=COLOURS[index % len(COLOURS)],

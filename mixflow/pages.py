@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
 
 VERDICTS = {
-    "better": "▲ better",
-    "reproduced": "● reproduced",
-    "short": "▼ short",
-    "smoke only": "○ smoke only",
-    "not run": "– not run",
+    "better": "▲\u00a0better",
+    "reproduced": "●\u00a0reproduced",
+    "short": "▼\u00a0short",
+    "smoke only": "○\u00a0smoke\u00a0only",
+    "not run": "–\u00a0not\u00a0run",
 }
 
 
@@ -206,7 +206,7 @@ def verdict_table(store: Store, targets: Sequence[Target]) -> str:
             "data": table["dataset"],
             "model": table["model"],
             "setting": table["setting"],
-            "paper": [claims.get(t.id) or f"{t.value:.4g}" for t in targets],
+            "paper": [claims.get(t.id) or f"{t.value:.6g}" for t in targets],
             "ours": [_mean_sd(*row) for row in table[["ours", "spread"]].to_numpy()],
             "seeds": table["seeds"],
             "profile": table["profile"].fillna(""),
@@ -232,7 +232,7 @@ def _commit(code: dict[str, Any]) -> str:
 def _mean_sd(mean: float, sd: float) -> str:
     if mean != mean:
         return ""
-    return f"{mean:.4f}" + (f" ± {sd:.4f}" if sd == sd else "")
+    return f"{mean:.4f}" + (f"\u00a0±\u00a0{sd:.4f}" if sd == sd else "")
 
 
 def _markdown(text: str) -> Markdown:

@@ -127,7 +127,8 @@ print(f"integral of p(x) over the plane: {total:.5f}")
 # mixture per class: the page on Letter shows it at work.
 
 # %%
-model.history_[["epoch", "loss", "learning_rate", "validation_score"]].ffill().tail(3).round(4)
+columns = ["epoch", "loss", "learning_rate", "validation_score"]
+model.history_[columns].ffill().tail(3).round(4)
 
 # %% [markdown]
 # ## Rerun this page

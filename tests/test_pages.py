@@ -64,7 +64,7 @@ def test_a_model_of_ours_is_judged_by_the_published_numbers(toy, results, monkey
     monkeypatch.setattr("mixflow.pages.load_targets", lambda: [target])
     page = Page(toy.name)
     assert "reproduced" in page.verdicts_of("Toy", {"table-2": "accuracy"}, dataset="toy").data
-    assert "not run" in page.verdicts_of("other", {"table-2": "accuracy"}, dataset="toy").data
+    assert "not\u00a0run" in page.verdicts_of("other", {"table-2": "accuracy"}, dataset="toy").data
 
 
 def test_the_verdict_table_has_a_line_for_every_target(toy, results):

@@ -164,7 +164,9 @@ def run(config: Table2, context: RunContext) -> Result:
     arrays = {
         "epoch": curve["epoch"].to_numpy() + 1,
         "test_accuracy": curve["accuracy"].to_numpy(),
-        "weights": np.exp(model.mixture_.log_weights.cpu().numpy()).reshape(len(model.classes_), -1),
+        "weights": np.exp(model.mixture_.log_weights.cpu().numpy()).reshape(
+            len(model.classes_), -1
+        ),
     }
     if config.validation_fraction > 0:
         validation = _validation_curve(config, context, cell)
