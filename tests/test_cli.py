@@ -215,3 +215,11 @@ def test_axes(text, expected):
 def test_empty_seeds():
     with pytest.raises(ParameterError, match="empty range"):
         values.parse_seeds("4-2")
+
+
+def test_run_only_one_of_the_grid(cli, toy):
+    digest = toy.experiment.configs("smoke")[1].digest()
+    cli("run", toy.name, "--only", digest)
+    assert toy.calls == 1
+    result = cli("run", toy.name, "--only", "0" * 12, code=2)
+    assert "has no run" in result.output

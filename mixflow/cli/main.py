@@ -113,6 +113,9 @@ def run(
     seeds: Annotated[
         str | None, typer.Option(metavar="SEEDS", help="Such as 0-4 or 0,2,5; else the plan's.")
     ] = None,
+    only: Annotated[
+        str | None, typer.Option(metavar="DIGEST", help="Only this run, as --dry-run names it.")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     resume: Annotated[bool, typer.Option(help="Continue from checkpoints.")] = True,
     force: Annotated[bool, typer.Option("--force", help="Compute again what is stored.")] = False,
@@ -134,6 +137,10 @@ def run(
 
     found, store = find(experiment), Store(results)
     configs = found.configs(profile, overrides(parameter or (), seeds))
+    if only is not None:
+        configs = [config for config in configs if config.digest() == only]
+        if not configs:
+            raise ParameterError(f"{experiment} has no run {only!r} here; --dry-run lists them")
     if not configs:
         raise ParameterError(f"{experiment} has no points at the profile {profile!r}")
     if dry_run:
