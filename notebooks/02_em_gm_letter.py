@@ -83,7 +83,7 @@ best = page.summary("test_accuracy_best_on_test")
 def column(summary, model):
     table = figures.by_components(summary, model)
     return {
-        k: f"{row['mean']:.4f}" + (f" ± {row['std']:.4f}" if row["count"] > 1 else "")
+        k: f"{row['mean']:.4f}" + (f"\u00a0± {row['std']:.4f}" if row["count"] > 1 else "")
         for k, row in table.iterrows()
     }
 
