@@ -245,9 +245,10 @@ if profile != "smoke" and page.profile != "smoke":
 # EM each would own about 25 samples. The posterior is tempered (T = 2), which shares samples among
 # neighbouring components.
 #
-# Read the rise with K in our recipe with care: the number of epochs was chosen with K = 20 in
-# view, and four blocks see every sample four times an epoch. Few components may want more epochs than they
-# get here, so part of the rise may be training. A comparison at equal compute is still to come.
+# Read the rise with K in our recipe with care: the number of epochs was chosen with K = 20 in view,
+# and four blocks see every sample four times an epoch. Few components may want more epochs than
+# they get here, so part of the rise may be training. A comparison at equal compute is still to
+# come.
 #
 # *Validation-chosen* means: a companion fit on 90 % of the training split chooses the epoch by
 # accuracy on the other 10 %, and the fit on the whole split is read at that epoch.
