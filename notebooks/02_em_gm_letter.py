@@ -245,6 +245,9 @@ if profile != "smoke" and page.profile != "smoke":
 # EM each would own about 25 samples. The posterior is tempered (T = 2), which shares samples among
 # neighbouring components.
 #
+# The short runs that chose it are not stored. `validation_accuracy` among the rows below compares
+# recipes in the same way: give other parameters to the command at the end of the page.
+#
 # Read the rise with K in our recipe with care: the number of epochs was chosen with K = 20 in view,
 # and four blocks see every sample four times an epoch. Few components may want more epochs than
 # they get here, so part of the rise may be training. A comparison at equal compute is still to

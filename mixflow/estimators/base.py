@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from mixflow.flows import Bijection, Glow, VectorFlow
 from mixflow.mixtures import GenMM as GenMMCore
 from mixflow.training import EM, EMSettings, Groups, LoopSettings, fit, start_responsibilities
 from mixflow.training.schedules import temperature_at
+from mixflow.training.start import Start
 
 # From this many samples on, early_stopping="auto" sets a validation share aside.
 AUTO_STOPPING_SAMPLES = 2000
@@ -219,7 +220,7 @@ class FlowMixtureBase(FlowMixtureParameters):
             x.flatten(1).double().cpu().numpy(),
             groups,
             k,
-            method=init,  # type: ignore[arg-type]
+            method=cast(Start, init),
             reg_covar=self.reg_covar,
             seed=seed,
         )
