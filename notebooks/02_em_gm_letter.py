@@ -210,10 +210,11 @@ splits = splits[splits["metric"] == "test_accuracy_last_epoch"].groupby("model")
 if len(splits):
     mean, low, high = splits.mean(), splits.min(), splits.max()
     text += f"""
-Is it the split? On {splits.size().iloc[0]} other random splits of the same sizes, which had no part
-in choosing the recipe, K = {top} gives {mean["GenMM"]:.4f} ({low["GenMM"]:.4f} to
-{high["GenMM"]:.4f}) for the flows and {mean["GMM full covariance"]:.4f}
-({low["GMM full covariance"]:.4f} to {high["GMM full covariance"]:.4f}) for the Gaussians.
+Is it the split? On {splits.size().iloc[0]} other random splits of the same sizes (whose test
+samples overlap with the training samples that chose the recipe), K = {top} gives
+{mean["GenMM"]:.4f} ({low["GenMM"]:.4f} to {high["GenMM"]:.4f}) for the flows and
+{mean["GMM full covariance"]:.4f} ({low["GMM full covariance"]:.4f} to
+{high["GMM full covariance"]:.4f}) for the Gaussians.
 """
 if profile != "smoke" and page.profile != "smoke":
     display(Markdown(text))
@@ -225,20 +226,20 @@ if profile != "smoke" and page.profile != "smoke":
 # [-0.5, 0.5], a Glow {cite}`kingma2018glow` of one level, 12 steps and 8 hidden channels, batch
 # 240, Adam at 0.001 with Noam's schedule, noise of sd 1/256, 300 epochs, an EM step every 5 epochs,
 # uniform class priors. The posterior divides log densities by the number of features (temperature
-# D = 16), as the released code does; responsibilities then stay close to uniform, and the mixture
-# works as an average of independently initialised flows. What could not be kept:
+# D = 16), as the released code does; that draws responsibilities towards uniform, and the
+# mixture towards an average of independently initialised flows. What could not be kept:
 #
 # - The split: the paper's is not published. Sizes are (13333 and 6667), drawn by a seed.
 # - The E-step is computed once per EM period on clean data, not in every batch on noisy data.
 # - Within a batch every component sees the same noise; the released code draws one per component.
-# - Gradients are clipped by norm per flow instead of per class; the bound (100) hardly ever acts.
+# - Gradients are clipped by norm per flow instead of per class, at the same bound (100).
 # - Curves have a point every 20 epochs, not every 5: our best on test chooses among fewer.
 # - One seed. At K = 10 and 20 no companion fit chooses the epoch, to bound the cost.
 #
 # **Our best recipe** was chosen by accuracy on parts of the training split, never on test. It
 # treats features as a vector, standardised, with a fixed random rotation before each of 8
-# couplings. The largest lever is Gaussian noise of sd 0.2 on each standardised feature, drawn anew
-# in every pass: Letter's features are small integers, and a density fitted with little noise puts
+# couplings. Gaussian noise of sd 0.2 is added to each standardised feature, drawn anew in every
+# pass: Letter's features are small integers, and a density fitted with little noise puts
 # spikes on the grid. Responsibilities start from a full-covariance Gaussian mixture, whose
 # components also whiten the flows' inputs. From K = 10 on each class's components are divided into
 # blocks of five, each with an EM of its own, pooled with equal weights: with 20 components in one
