@@ -1,37 +1,108 @@
-"""What the estimators of mixtures of flows share: parameters, scaling, fitting by EM."""
+"""What the estimators of mixtures of flows share: input, scaling, the bank, the loop."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
+from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
-from torch import Tensor
+from torch import Tensor, nn
 
 from mixflow.estimators import persistence
-from mixflow.estimators.parameters import FlowMixtureParameters
 from mixflow.flows import Bijection, Glow, VectorFlow
+from mixflow.flows.layers import Scale
+from mixflow.flows.vector import Mixing
 from mixflow.mixtures import GenMM as GenMMCore
-from mixflow.training import EM, EMSettings, Groups, LoopSettings, fit, start_responsibilities
-from mixflow.training.schedules import temperature_at
-from mixflow.training.start import Start
+from mixflow.training import LoopSettings, Objective, fit
+from mixflow.training.schedules import Schedule
+
+Callback = Callable[[Any, int], dict[str, float]]
 
 # From this many samples on, early_stopping="auto" sets a validation share aside.
 AUTO_STOPPING_SAMPLES = 2000
 
 
-class FlowMixtureBase(FlowMixtureParameters):
-    """Hold the parameters of mixtures of flows and fit them; see the subclasses."""
+class FlowEstimator(BaseEstimator):
+    """Check input, scale it, build the bank and run the loop; see the subclasses."""
+
+    n_components: int
+    image_shape: Sequence[int] | None
+    n_layers: int
+    hidden_features: int
+    hidden_layers: int
+    n_levels: int
+    mixing: Mixing
+    scale: Scale
+    dropout: float
+    noise: float
+    reg_covar: float
+    standardize: bool
+    max_epochs: int
+    batch_size: int
+    learning_rate: float
+    schedule: Schedule
+    warmup: int
+    min_learning_rate: float
+    betas: Sequence[float]
+    weight_decay: float
+    clip_norm: float | None
+    clip_value: float | None
+    early_stopping: bool | str
+    validation_fraction: float
+    patience: int
+    device: str
+    dtype: str
+    random_state: int | np.random.RandomState | None
+    checkpoint: str | Path | None
+    callback: Callback | None
+    verbose: int
 
     mixture_: GenMMCore
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "image_shape": [None, "array-like"],
+        "n_layers": [Interval(Integral, 0, None, closed="left")],
+        "hidden_features": [Interval(Integral, 1, None, closed="left")],
+        "hidden_layers": [Interval(Integral, 1, None, closed="left")],
+        "n_levels": [Interval(Integral, 1, None, closed="left")],
+        "mixing": [StrOptions({"rotation", "lu", "reverse"})],
+        "scale": [StrOptions({"tanh", "sigmoid", "exp"})],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "noise": [Interval(Real, 0, None, closed="left")],
+        "reg_covar": [Interval(Real, 0, None, closed="neither")],
+        "standardize": ["boolean"],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "schedule": [StrOptions({"cosine", "noam", "constant"})],
+        "warmup": [Interval(Integral, 0, None, closed="left")],
+        "min_learning_rate": [Interval(Real, 0, None, closed="left")],
+        "betas": [tuple, list],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "clip_norm": [None, Interval(Real, 0, None, closed="neither")],
+        "clip_value": [None, Interval(Real, 0, None, closed="neither")],
+        "early_stopping": ["boolean", StrOptions({"auto"})],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "patience": [Interval(Integral, 1, None, closed="left")],
+        "device": [str],
+        "dtype": [StrOptions({"float32", "float64"})],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+        "checkpoint": [None, str, Path],
+        "callback": [None, callable],
+    }
 
     # Input -----------------------------------------------------------------------------------
 
@@ -129,19 +200,6 @@ class FlowMixtureBase(FlowMixtureParameters):
             )
         return GenMMCore(flow).to(self._torch_device(), self._torch_dtype())
 
-    def _new_mixture(self, n_groups: int, seed: int) -> GenMMCore:
-        """Return a bank for G groups, whose log weights are those within a group."""
-        with torch.random.fork_rng([]):
-            torch.manual_seed(seed)
-            mixture = self._build(n_groups * (self.n_components // self.n_blocks))
-        mixture.log_weights += np.log(n_groups)
-        return mixture
-
-    def _unsettled(self) -> GenMMCore:
-        """Return a copy of the fitted mixture that can train on."""
-        mixture = deepcopy(self.mixture_).to(self._torch_device(), self._torch_dtype())
-        return mixture.train().requires_grad_(True)
-
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
         """Leave the estimator as it was when what is inside fails."""
@@ -152,54 +210,14 @@ class FlowMixtureBase(FlowMixtureParameters):
             self.__dict__ = before
             raise
 
-    def _settled(self, mixture: GenMMCore, rows: Tensor) -> GenMMCore:
-        """Return the rows of a trained bank, ready to score.
-
-        Mixtures of vectors score in float64: that costs little, and a sample's score is then
-        the same in every batch.
-        """
-        kept = mixture.select(rows).eval().requires_grad_(False)
-        return kept if self.image_shape is not None else kept.double()
-
-    def _check_blocks(self) -> None:
-        if self.n_components % self.n_blocks:
-            raise ValueError(
-                f"n_blocks={self.n_blocks} must divide n_components={self.n_components}"
-            )
-
     def _torch_dtype(self) -> torch.dtype:
         return {"float32": torch.float32, "float64": torch.float64}[self.dtype]
 
-    def _train(
-        self,
-        mixture: GenMMCore,
-        x: np.ndarray,
-        groups: Groups,
-        *,
-        seed: int,
-        init: str | np.ndarray | None,
-        validation: tuple[np.ndarray, Groups] | None = None,
-    ) -> EM:
-        """Fit a bank of G K components to G groups; sets ``history_`` and its kin.
-
-        ``init`` is a method, responsibilities of x, or None to go on from the mixture's own.
-        """
-        self.mixture_ = mixture  # for the callback
-        dtype, k = self._torch_dtype(), mixture.n_components // groups.n_groups
-        temperature_at(self.posterior_temperature, 0.0, self.n_features_in_)
-        held_out = None
-        if validation is not None:
-            held_out = self._to_tensor(validation[0], dtype), validation[1]
-        tensor = self._to_tensor(x, dtype)
-        start = None if init is None else self._start(tensor, groups, k, seed, init)
-        em = EM(mixture, tensor, groups, start, self._em_settings(), held_out)
-        if start is not None:
-            with torch.random.fork_rng([]):
-                torch.manual_seed(seed + 1)
-                em.start()
+    def _run(self, objective: Objective, seed: int, *, validate_every: int | None) -> None:
+        """Climb the objective; sets ``history_`` and its kin. None: no validation share."""
         callback = self.callback
         on_epoch = None if callback is None else (lambda epoch: callback(self, epoch))
-        result = fit(em, self._loop_settings(seed, validation is not None), on_epoch)
+        result = fit(objective, self._loop_settings(seed, validate_every), on_epoch)
         self.history_, self.best_epoch_ = result.history, result.best_epoch
         self.interrupted_, self.n_iter_ = result.interrupted, len(result.history)
         if result.interrupted:
@@ -209,49 +227,8 @@ class FlowMixtureBase(FlowMixtureParameters):
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        return em
 
-    def _start(
-        self, x: Tensor, groups: Groups, k: int, seed: int, init: str | np.ndarray
-    ) -> Tensor:
-        if not isinstance(init, str):
-            return torch.from_numpy(init)[groups.index]
-        return start_responsibilities(
-            x.flatten(1).double().cpu().numpy(),
-            groups,
-            k,
-            method=cast(Start, init),
-            reg_covar=self.reg_covar,
-            seed=seed,
-        )
-
-    def _init_of(self, n_samples: int, rows: np.ndarray) -> str | np.ndarray:
-        """Return ``init``: a method, or those rows of the responsibilities of all samples."""
-        if isinstance(self.init, str):
-            return self.init
-        r, k = np.asarray(self.init), self.n_components // self.n_blocks
-        if r.shape == (n_samples,) and np.isin(r, np.arange(k)).all():
-            r = np.eye(k)[r.astype(int)]
-        shape = n_samples, k
-        if r.shape != shape or not np.allclose(r.sum(1), 1) or r.min() < 0:
-            raise ValueError(
-                f"init must hold responsibilities of shape {shape} with rows that sum to 1, or "
-                f"labels 0..{k - 1} of shape ({n_samples},); got shape {r.shape}"
-            )
-        r = r.astype(float)
-        rows_of_init: np.ndarray = r[rows]
-        return rows_of_init
-
-    def _em_settings(self) -> EMSettings:
-        return EMSettings(
-            em_every=self.em_every,
-            temperature=self.posterior_temperature,
-            m_step=self.m_step,
-            batch_size=self.batch_size,
-            noise=self.noise,
-        )
-
-    def _loop_settings(self, seed: int, validated: bool) -> LoopSettings:
+    def _loop_settings(self, seed: int, validate_every: int | None) -> LoopSettings:
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas must be two numbers from 0 to below 1, got {self.betas}")
         return LoopSettings(
@@ -265,8 +242,8 @@ class FlowMixtureBase(FlowMixtureParameters):
             min_learning_rate=self.min_learning_rate,
             clip_value=self.clip_value,
             clip_norm=self.clip_norm,
-            validate_every=self.em_every,
-            patience=self.patience if validated else None,
+            validate_every=validate_every or 1,
+            patience=self.patience if validate_every else None,
             checkpoint=None if self.checkpoint is None else Path(self.checkpoint),
             progress=bool(self.verbose),
         )
@@ -276,10 +253,28 @@ class FlowMixtureBase(FlowMixtureParameters):
             return n_samples >= AUTO_STOPPING_SAMPLES
         return bool(self.early_stopping)
 
+    def _hold_out(self, n_samples: int, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
+        rows = np.arange(n_samples)
+        if not self._stops_early(n_samples):
+            return rows, None
+        rows, held_out = train_test_split(
+            rows, test_size=self.validation_fraction, random_state=seed
+        )
+        return rows, held_out
+
     def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
     # Use -------------------------------------------------------------------------------------
+
+    def _module(self) -> nn.Module:
+        """Return the module whose tensors ``save`` writes."""
+        return self.mixture_
+
+    def _blank_module(self, n_components: int) -> nn.Module:
+        """Set and return that module, untrained, for ``load`` to fill."""
+        self.mixture_ = self._build(n_components)
+        return self.mixture_
 
     def save(self, path: str | Path) -> Path:
         """Write the fitted estimator to one safetensors file, config in its header.
@@ -294,7 +289,7 @@ class FlowMixtureBase(FlowMixtureParameters):
         NotFittedError
             If the estimator is not fitted.
         """
-        check_is_fitted(self, "mixture_")
+        check_is_fitted(self)
         return persistence.save(self, path)
 
 

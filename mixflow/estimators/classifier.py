@@ -16,8 +16,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, check_X_y, column_or_1d
 from torch import Tensor
 
-from mixflow.estimators.base import FlowMixtureBase, log_posterior
-from mixflow.estimators.parameters import Callback
+from mixflow.estimators.base import Callback, log_posterior
+from mixflow.estimators.em import EMEstimator
 from mixflow.flows.layers import Scale
 from mixflow.flows.vector import Mixing
 from mixflow.mixtures import GenMM as GenMMCore
@@ -27,7 +27,7 @@ from mixflow.training.em import MStep
 from mixflow.training.schedules import Schedule, Temperature
 
 
-class MixtureClassifier(ClassifierMixin, FlowMixtureBase):
+class MixtureClassifier(ClassifierMixin, EMEstimator):
     r"""Classify by the largest class density, each a mixture of K flows.
 
     .. math:: p(y \mid x) \propto P(y) \sum_k \pi_{yk} p_{yk}(x)
@@ -45,7 +45,7 @@ class MixtureClassifier(ClassifierMixin, FlowMixtureBase):
     image_shape, n_layers, hidden_features, hidden_layers, n_levels, mixing, scale, dropout, \
 noise, reg_covar, standardize, init, n_init, n_blocks, em_every, posterior_temperature, m_step, \
 max_epochs, batch_size, learning_rate, schedule, warmup, min_learning_rate, betas, weight_decay, \
-clip_norm, clip_value, early_stopping, validation_fraction, patience, device, dtype, \
+clip_norm, clip_value, early_stopping, validation_fraction, patience, compile, device, dtype, \
 random_state, warm_start, checkpoint, callback, verbose
         As for :class:`mixflow.GenMM`, for every class alike; ``batch_size`` counts the samples
         of one class.
@@ -77,7 +77,7 @@ random_state, warm_start, checkpoint, callback, verbose
     classes_: np.ndarray
 
     _parameter_constraints: dict[str, list[Any]] = {
-        **FlowMixtureBase._parameter_constraints,
+        **EMEstimator._parameter_constraints,
         "priors": [None, str, "array-like"],
     }
 
@@ -116,6 +116,7 @@ random_state, warm_start, checkpoint, callback, verbose
         early_stopping: bool | str = "auto",
         validation_fraction: float = 0.1,
         patience: int = 10,
+        compile: bool = False,
         device: str = "cpu",
         dtype: str = "float32",
         random_state: int | np.random.RandomState | None = None,
@@ -203,7 +204,7 @@ random_state, warm_start, checkpoint, callback, verbose
     ) -> None:
         """Train all classes side by side; ``init`` is None to go on from ``mixture_``."""
         seed, n_classes = self._seed(), len(self.classes_)
-        rows, held_out = self._hold_out(codes, seed)
+        rows, held_out = self._hold_out_of_each(codes, seed)
         self._check_counts(codes[rows], self.n_components // self.n_blocks, "to train on")
         times = self.n_blocks * (1 if init is None else self.n_init)
 
@@ -221,7 +222,9 @@ random_state, warm_start, checkpoint, callback, verbose
         )
         self.mixture_ = self._best(em, n_classes)
 
-    def _hold_out(self, codes: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
+    def _hold_out_of_each(
+        self, codes: np.ndarray, seed: int
+    ) -> tuple[np.ndarray, np.ndarray | None]:
         rows = np.arange(len(codes))
         if not self._stops_early(len(codes)):
             return rows, None
@@ -347,4 +350,4 @@ random_state, warm_start, checkpoint, callback, verbose
 # A bank of this many components or more is screened, this many samples at a time; e^-16 times
 # the error of a log density in float32 (1e-3 for one of 10,000 nats) is 1e-10.
 SCREEN_FROM, SCREEN_SAMPLES, SCREEN_NATS = 64, 512, 16.0
-_COMMON = set(FlowMixtureBase._parameter_constraints)
+_COMMON = set(EMEstimator._parameter_constraints)

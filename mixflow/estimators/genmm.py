@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from sklearn.base import DensityMixin, _fit_context
-from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import _fit_context
 
-from mixflow.estimators.base import FlowMixtureBase, log_posterior
+from mixflow.estimators.density import MixtureDensity
+from mixflow.estimators.em import EMEstimator
 from mixflow.training import EM, Groups
 
 
-class GenMM(DensityMixin, FlowMixtureBase):
+class GenMM(EMEstimator, MixtureDensity):
     r"""Fit a mixture of K normalizing flows by expectation-maximization.
 
     .. math:: p(x) = \sum_k \pi_k N(f_k(x); 0, I) \, |\det \partial f_k / \partial x|
@@ -61,6 +57,9 @@ weight_decay, clip_norm, clip_value
     early_stopping, validation_fraction, patience
         Set a share aside, keep the epoch that scores it best, and stop after ``patience``
         scores without a gain; "auto" does from 2000 samples on.
+    compile
+        Compile the M-step with torch.compile: it costs about a minute and a C++ compiler, and
+        pays in long fits.
     device, dtype
         Torch device, and the dtype of training. Mixtures of vectors score in float64.
     random_state
@@ -155,15 +154,6 @@ weight_decay, clip_norm, clip_value
         self._keep_best(em)
         return self
 
-    def _hold_out(self, n_samples: int, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
-        rows = np.arange(n_samples)
-        if not self._stops_early(n_samples):
-            return rows, None
-        rows, held_out = train_test_split(
-            rows, test_size=self.validation_fraction, random_state=seed
-        )
-        return rows, held_out
-
     def _keep_best(self, em: EM) -> None:
         """Keep the restart of the best likelihood; its blocks share the weight."""
         scores = em.group_log_likelihoods().view(-1, self.n_blocks)
@@ -173,80 +163,6 @@ weight_decay, clip_norm, clip_value
         self.mixture_.log_weights -= torch.logsumexp(self.mixture_.log_weights, 0)
         self.weights_ = self.mixture_.log_weights.double().exp().cpu().numpy()
         self.lower_bound_ = float(scores[best].mean()) - np.log(self.scale_).sum()
-
-    @torch.no_grad()
-    def _log_joint(self, X: ArrayLike) -> np.ndarray:
-        check_is_fitted(self, "mixture_")
-        x = self._to_tensor(self._validate_x(X, reset=False), self.mixture_.log_weights.dtype)
-        return self.mixture_.log_joint(x).double().cpu().numpy() - np.log(self.scale_).sum()
-
-    def score_samples(self, X: ArrayLike) -> np.ndarray:
-        """Return log p(x) of every sample in nats: (N, D) -> (N,)."""
-        return np.logaddexp.reduce(self._log_joint(X), axis=1)
-
-    def score(self, X: ArrayLike, y: None = None) -> float:
-        """Return the mean of ``score_samples``."""
-        return float(self.score_samples(X).mean())
-
-    def predict(self, X: ArrayLike) -> np.ndarray:
-        """Return the most responsible component: (N, D) -> (N,)."""
-        return self._log_joint(X).argmax(axis=1)
-
-    def fit_predict(self, X: ArrayLike, y: None = None) -> np.ndarray:
-        """Fit, and return ``predict(X)``."""
-        return self.fit(X).predict(X)
-
-    def predict_proba(self, X: ArrayLike) -> np.ndarray:
-        """Return the responsibilities: (N, D) -> (N, K)."""
-        return np.exp(log_posterior(self._log_joint(X), self.weights_))
-
-    def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
-        """Draw samples.
-
-        Returns
-        -------
-        X, labels
-            Samples (n_samples, D), grouped by component, and their components (n_samples,).
-            A fitted model with an integer ``random_state`` gives the same samples each time.
-        """
-        check_is_fitted(self, "mixture_")
-        if n_samples < 1:
-            raise ValueError(f"n_samples must be at least 1, got {n_samples}")
-        with torch.random.fork_rng([]):
-            torch.manual_seed(int(check_random_state(self.random_state).randint(2**31 - 1)))
-            x, labels = self.mixture_.sample(n_samples)
-        return self._from_tensor(x), labels.cpu().numpy()
-
-    def bic(self, X: ArrayLike) -> float:
-        """Return the Bayesian information criterion on X (lower is better)."""
-        scores = self.score_samples(X)
-        return float(-2 * scores.sum() + self._n_parameters() * np.log(len(scores)))
-
-    def aic(self, X: ArrayLike) -> float:
-        """Return the Akaike information criterion on X (lower is better)."""
-        return float(-2 * self.score_samples(X).sum() + 2 * self._n_parameters())
-
-    def _n_parameters(self) -> int:
-        return sum(p.numel() for p in self.mixture_.parameters()) + self.n_components - 1
-
-    def encode(self, X: ArrayLike, labels: ArrayLike | None = None) -> np.ndarray:
-        """Map samples to latents (N, D) by the components named, or the most responsible ones."""
-        check_is_fitted(self, "mixture_")
-        x = self._to_tensor(self._validate_x(X, reset=False), self.mixture_.log_weights.dtype)
-        component = self._components(self.predict(X) if labels is None else labels)
-        return self.mixture_.encode(x, component).cpu().numpy()
-
-    def decode(self, Z: ArrayLike, labels: ArrayLike) -> np.ndarray:
-        """Map latents (N, D) to samples by the components named (N,)."""
-        check_is_fitted(self, "mixture_")
-        weights = self.mixture_.log_weights
-        z = torch.as_tensor(np.asarray(Z), dtype=weights.dtype, device=weights.device)
-        return self._from_tensor(self.mixture_.decode(z, self._components(labels)))
-
-    def _components(self, labels: Any) -> torch.Tensor:
-        return torch.as_tensor(
-            np.asarray(labels), dtype=torch.int64, device=self.mixture_.log_weights.device
-        )
 
 
 def _one_group(weight: np.ndarray, times: int) -> Groups:

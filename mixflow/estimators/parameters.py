@@ -1,55 +1,32 @@
-"""The parameters that all mixtures of flows take, and what they may be."""
+"""The parameters that all mixtures of flows fitted by EM take, and what they may be."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from mixflow.estimators.base import Callback, FlowEstimator
 from mixflow.flows.layers import Scale
 from mixflow.flows.vector import Mixing
 from mixflow.training.em import MStep
 from mixflow.training.schedules import Schedule, Temperature
 
-Callback = Callable[[Any, int], dict[str, float]]
 
-
-class FlowMixtureParameters(BaseEstimator):
+class EMParameters(FlowEstimator):
     """Hold the parameters; :class:`mixflow.GenMM` says what each means."""
 
     _parameter_constraints: dict[str, list[Any]] = {
-        "n_components": [Interval(Integral, 1, None, closed="left")],
-        "image_shape": [None, "array-like"],
-        "n_layers": [Interval(Integral, 0, None, closed="left")],
-        "hidden_features": [Interval(Integral, 1, None, closed="left")],
-        "hidden_layers": [Interval(Integral, 1, None, closed="left")],
-        "n_levels": [Interval(Integral, 1, None, closed="left")],
-        "mixing": [StrOptions({"rotation", "lu", "reverse"})],
-        "scale": [StrOptions({"tanh", "sigmoid", "exp"})],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "noise": [Interval(Real, 0, None, closed="left")],
-        "reg_covar": [Interval(Real, 0, None, closed="neither")],
-        "standardize": ["boolean"],
+        **FlowEstimator._parameter_constraints,
         "init": [StrOptions({"kmeans", "gmm", "random", "uniform"}), "array-like"],
         "n_init": [Interval(Integral, 1, None, closed="left")],
         "n_blocks": [Interval(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "schedule": [StrOptions({"cosine", "noam", "constant"})],
-        "warmup": [Interval(Integral, 0, None, closed="left")],
-        "min_learning_rate": [Interval(Real, 0, None, closed="left")],
-        "betas": [tuple, list],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "clip_norm": [None, Interval(Real, 0, None, closed="neither")],
-        "clip_value": [None, Interval(Real, 0, None, closed="neither")],
         "em_every": [Interval(Integral, 1, None, closed="left")],
         "posterior_temperature": [
             Interval(Real, 0, None, closed="neither"),
@@ -58,15 +35,7 @@ class FlowMixtureParameters(BaseEstimator):
             list,
         ],
         "m_step": [StrOptions({"auto", "sparse", "dense"})],
-        "early_stopping": ["boolean", StrOptions({"auto"})],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "patience": [Interval(Integral, 1, None, closed="left")],
-        "device": [str],
-        "dtype": [StrOptions({"float32", "float64"})],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-        "checkpoint": [None, str, Path],
-        "callback": [None, callable],
+        "compile": ["boolean"],
     }
 
     def __init__(
@@ -103,6 +72,7 @@ class FlowMixtureParameters(BaseEstimator):
         early_stopping: bool | str = "auto",
         validation_fraction: float = 0.1,
         patience: int = 10,
+        compile: bool = False,
         device: str = "cpu",
         dtype: str = "float32",
         random_state: int | np.random.RandomState | None = None,
@@ -142,6 +112,7 @@ class FlowMixtureParameters(BaseEstimator):
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.patience = patience
+        self.compile = compile
         self.device = device
         self.dtype = dtype
         self.random_state = random_state

@@ -18,14 +18,14 @@ from safetensors.torch import save_file
 from mixflow.training.checkpoints import digest
 
 if TYPE_CHECKING:
-    from mixflow.estimators.base import FlowMixtureBase
+    from mixflow.estimators.base import FlowEstimator
 
 FORMAT = 1
 CLASSES = ("GenMM", "MixtureClassifier")
 
 
-def save(estimator: FlowMixtureBase, path: str | Path) -> Path:
-    """Write a fitted estimator; see ``FlowMixtureBase.save``."""
+def save(estimator: FlowEstimator, path: str | Path) -> Path:
+    """Write a fitted estimator; see ``FlowEstimator.save``."""
     path = Path(path)
     path = path if path.suffix else path.with_suffix(".safetensors")
     header = {
@@ -37,7 +37,7 @@ def save(estimator: FlowMixtureBase, path: str | Path) -> Path:
         "bank": estimator.mixture_.n_components,
         "dtype": str(estimator.mixture_.log_weights.dtype).removeprefix("torch."),
     }
-    tensors = {n: t.cpu().contiguous() for n, t in estimator.mixture_.state_dict().items()}
+    tensors = {n: t.cpu().contiguous() for n, t in estimator._module().state_dict().items()}
     temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         text = json.dumps(header)
@@ -94,9 +94,9 @@ def load(path: str | Path) -> Any:
     for name, value in header["fitted"].items():
         setattr(estimator, name, _decode(value))
     with torch.random.fork_rng([]):
-        mixture = estimator._build(header["bank"]).to(getattr(torch, header["dtype"]))
-    mixture.load_state_dict(tensors)
-    estimator.mixture_ = mixture.eval().requires_grad_(False)
+        module = estimator._blank_module(header["bank"]).to(getattr(torch, header["dtype"]))
+    module.load_state_dict(tensors)
+    module.eval().requires_grad_(False)
     return estimator
 
 

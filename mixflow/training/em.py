@@ -43,6 +43,8 @@ class EMSettings:
         A component whose summed responsibilities fall below this many samples is dead.
     restart_dead
         Restart a dead component as a half of its group's largest one; otherwise only warn.
+    compile
+        Compile the M-step's densities with ``torch.compile``.
     """
 
     em_every: int = 5
@@ -52,6 +54,7 @@ class EMSettings:
     noise: float = 0.0
     min_mass: float = 1.0
     restart_dead: bool = True
+    compile: bool = False
 
 
 class EM(Objective):
@@ -90,6 +93,8 @@ class EM(Objective):
         self.n_components = mixture.n_components
         self.x, self.settings = x, settings
         self.groups = groups.to(x.device, x.dtype)
+        each = mixture.log_prob_each
+        self.log_prob_each = torch.compile(each) if settings.compile else each
         self.validation = None
         if validation is not None:
             self.validation = validation[0], validation[1].to(x.device, x.dtype)
@@ -253,10 +258,10 @@ class EM(Objective):
             return self._dense_loss(
                 self.groups.index.gather(1, draws), weight * (self.k / draws.shape[1])
             )
-        return -self.mixture.log_prob_each(self._noisy(self._drawn(draws))).mean(1).sum()
+        return -self.log_prob_each(self._noisy(self._drawn(draws))).mean(1).sum()
 
     def _dense_loss(self, batch: Tensor, weight: Tensor) -> Tensor:
-        each = self.mixture.log_prob_each(self._to_components(self._noisy(self.x[batch])))
+        each = self.log_prob_each(self._to_components(self._noisy(self.x[batch])))
         return -(each * weight.transpose(1, 2).flatten(0, 1)).sum()
 
     def _noisy(self, x: Tensor) -> Tensor:

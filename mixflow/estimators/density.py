@@ -1,0 +1,94 @@
+"""What a fitted mixture answers: densities, components, samples, latents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from sklearn.base import DensityMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from mixflow.estimators.base import FlowEstimator, log_posterior
+
+
+class MixtureDensity(DensityMixin, FlowEstimator):
+    """Answer from ``mixture_`` and ``weights_``, in the units of X."""
+
+    weights_: np.ndarray
+
+    @torch.no_grad()
+    def _log_joint(self, X: ArrayLike) -> np.ndarray:
+        check_is_fitted(self, "mixture_")
+        x = self._to_tensor(self._validate_x(X, reset=False), self.mixture_.log_weights.dtype)
+        return self.mixture_.log_joint(x).double().cpu().numpy() - np.log(self.scale_).sum()
+
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
+        """Return log p(x) of every sample in nats: (N, D) -> (N,)."""
+        return np.logaddexp.reduce(self._log_joint(X), axis=1)
+
+    def score(self, X: ArrayLike, y: None = None) -> float:
+        """Return the mean of ``score_samples``."""
+        return float(self.score_samples(X).mean())
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Return the most responsible component: (N, D) -> (N,)."""
+        return self._log_joint(X).argmax(axis=1)
+
+    def fit_predict(self, X: ArrayLike, y: None = None) -> np.ndarray:
+        """Fit, and return ``predict(X)``."""
+        return self.fit(X).predict(X)
+
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
+        """Return the responsibilities: (N, D) -> (N, K)."""
+        return np.exp(log_posterior(self._log_joint(X), self.weights_))
+
+    def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
+        """Draw samples.
+
+        Returns
+        -------
+        X, labels
+            Samples (n_samples, D), grouped by component, and their components (n_samples,).
+            A fitted model with an integer ``random_state`` gives the same samples each time.
+        """
+        check_is_fitted(self, "mixture_")
+        if n_samples < 1:
+            raise ValueError(f"n_samples must be at least 1, got {n_samples}")
+        with torch.random.fork_rng([]):
+            torch.manual_seed(int(check_random_state(self.random_state).randint(2**31 - 1)))
+            x, labels = self.mixture_.sample(n_samples)
+        return self._from_tensor(x), labels.cpu().numpy()
+
+    def bic(self, X: ArrayLike) -> float:
+        """Return the Bayesian information criterion on X (lower is better)."""
+        scores = self.score_samples(X)
+        return float(-2 * scores.sum() + self._n_parameters() * np.log(len(scores)))
+
+    def aic(self, X: ArrayLike) -> float:
+        """Return the Akaike information criterion on X (lower is better)."""
+        return float(-2 * self.score_samples(X).sum() + 2 * self._n_parameters())
+
+    def _n_parameters(self) -> int:
+        return sum(p.numel() for p in self.mixture_.parameters()) + self.n_components - 1
+
+    def encode(self, X: ArrayLike, labels: ArrayLike | None = None) -> np.ndarray:
+        """Map samples to latents (N, D) by the components named, or the most responsible ones."""
+        check_is_fitted(self, "mixture_")
+        x = self._to_tensor(self._validate_x(X, reset=False), self.mixture_.log_weights.dtype)
+        component = self._components(self.predict(X) if labels is None else labels)
+        return self.mixture_.encode(x, component).cpu().numpy()
+
+    def decode(self, Z: ArrayLike, labels: ArrayLike) -> np.ndarray:
+        """Map latents (N, D) to samples by the components named (N,)."""
+        check_is_fitted(self, "mixture_")
+        weights = self.mixture_.log_weights
+        z = torch.as_tensor(np.asarray(Z), dtype=weights.dtype, device=weights.device)
+        return self._from_tensor(self.mixture_.decode(z, self._components(labels)))
+
+    def _components(self, labels: Any) -> torch.Tensor:
+        return torch.as_tensor(
+            np.asarray(labels), dtype=torch.int64, device=self.mixture_.log_weights.device
+        )
