@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
@@ -176,12 +177,15 @@ class FlowEstimator(BaseEstimator):
 
     def _build(self, n_components: int) -> GenMMCore:
         """Return an untrained bank of ``n_components`` flows in the training dtype."""
-        flow: Bijection
+        flow = self._flow(n_components, self.n_layers)
+        return GenMMCore(flow).to(self._torch_device(), self._torch_dtype())
+
+    def _flow(self, n_components: int, n_layers: int) -> Bijection:
         if self.image_shape is None:
-            flow = VectorFlow(
+            return VectorFlow(
                 n_components,
                 self.n_features_in_,
-                n_layers=self.n_layers,
+                n_layers=n_layers,
                 hidden_features=self.hidden_features,
                 hidden_layers=self.hidden_layers,
                 mixing=self.mixing,
@@ -189,16 +193,14 @@ class FlowEstimator(BaseEstimator):
                 dropout=self.dropout,
                 reg_covar=self.reg_covar,
             )
-        else:
-            flow = Glow(
-                n_components,
-                self._event_shape(),
-                n_levels=self.n_levels,
-                n_steps=self.n_layers,
-                hidden_features=self.hidden_features,
-                scale=self.scale,
-            )
-        return GenMMCore(flow).to(self._torch_device(), self._torch_dtype())
+        return Glow(
+            n_components,
+            self._event_shape(),
+            n_levels=self.n_levels,
+            n_steps=n_layers,
+            hidden_features=self.hidden_features,
+            scale=self.scale,
+        )
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
@@ -300,3 +302,25 @@ def log_posterior(log_joint: np.ndarray, prior: np.ndarray) -> np.ndarray:
         log_joint = np.where(impossible, np.log(prior), log_joint)
     out: np.ndarray = log_joint - np.logaddexp.reduce(log_joint, axis=1, keepdims=True)
     return out
+
+
+def checked_init(init: str | ArrayLike, n_samples: int, k: int) -> str | np.ndarray:
+    """Return a method's name as it is, labels or responsibilities as an array (N, K).
+
+    Raises
+    ------
+    ValueError
+        If the array is neither.
+    """
+    if isinstance(init, str):
+        return init
+    r = np.asarray(init)
+    if r.shape == (n_samples,) and np.isin(r, np.arange(k)).all():
+        r = np.eye(k)[r.astype(int)]
+    shape = n_samples, k
+    if r.shape != shape or not np.allclose(r.sum(1), 1) or r.min() < 0:
+        raise ValueError(
+            f"init must hold responsibilities of shape {shape} with rows that sum to 1, or "
+            f"labels 0..{k - 1} of shape ({n_samples},); got shape {r.shape}"
+        )
+    return r.astype(float)

@@ -39,7 +39,7 @@ class MixtureDensity(DensityMixin, FlowEstimator):
 
     def fit_predict(self, X: ArrayLike, y: None = None) -> np.ndarray:
         """Fit, and return ``predict(X)``."""
-        return self.fit(X).predict(X)
+        return self.fit(X, y).predict(X)
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Return the responsibilities: (N, D) -> (N, K)."""

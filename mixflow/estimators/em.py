@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mixflow.estimators.base import checked_init
 from mixflow.estimators.parameters import EMParameters
 from mixflow.mixtures import GenMM as GenMMCore
 from mixflow.training import EM, EMSettings, Groups, start_responsibilities
@@ -93,20 +94,8 @@ class EMEstimator(EMParameters):
 
     def _init_of(self, n_samples: int, rows: np.ndarray) -> str | np.ndarray:
         """Return ``init``: a method, or those rows of the responsibilities of all samples."""
-        if isinstance(self.init, str):
-            return self.init
-        r, k = np.asarray(self.init), self.n_components // self.n_blocks
-        if r.shape == (n_samples,) and np.isin(r, np.arange(k)).all():
-            r = np.eye(k)[r.astype(int)]
-        shape = n_samples, k
-        if r.shape != shape or not np.allclose(r.sum(1), 1) or r.min() < 0:
-            raise ValueError(
-                f"init must hold responsibilities of shape {shape} with rows that sum to 1, or "
-                f"labels 0..{k - 1} of shape ({n_samples},); got shape {r.shape}"
-            )
-        r = r.astype(float)
-        rows_of_init: np.ndarray = r[rows]
-        return rows_of_init
+        init = checked_init(self.init, n_samples, self.n_components // self.n_blocks)
+        return init if isinstance(init, str) else init[rows]
 
     def _em_settings(self) -> EMSettings:
         return EMSettings(

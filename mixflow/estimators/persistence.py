@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mixflow.estimators.base import FlowEstimator
 
 FORMAT = 1
-CLASSES = ("GenMM", "MixtureClassifier")
+CLASSES = ("GenMM", "MixtureClassifier", "VMoNF")
 
 
 def save(estimator: FlowEstimator, path: str | Path) -> Path:
@@ -102,7 +102,8 @@ def load(path: str | Path) -> Any:
 
 def _is_fitted_value(name: str) -> bool:
     # _count_: what add_class needs to go on.
-    public = name.endswith("_") and not name.startswith("_") and name != "mixture_"
+    module = name in ("mixture_", "model_")
+    public = name.endswith("_") and not name.startswith("_") and not module
     return public or name == "_count_"
 
 

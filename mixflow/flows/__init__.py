@@ -3,6 +3,7 @@
 from mixflow.flows.bijection import Bijection, Chain
 from mixflow.flows.glow import Glow
 from mixflow.flows.layers import ActNorm, AffineCoupling, InvertibleLinear, Rotation, Squeeze
+from mixflow.flows.shared import Shared
 from mixflow.flows.vector import VectorFlow
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Glow",
     "InvertibleLinear",
     "Rotation",
+    "Shared",
     "Squeeze",
     "VectorFlow",
 ]

@@ -2,5 +2,6 @@
 
 from mixflow.mixtures.base import Mixture
 from mixflow.mixtures.genmm import GenMM
+from mixflow.mixtures.vmonf import VMoNF
 
-__all__ = ["GenMM", "Mixture"]
+__all__ = ["GenMM", "Mixture", "VMoNF"]

@@ -10,7 +10,8 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from mixflow.flows import Bijection
+from mixflow.flows import Bijection, Shared
+from mixflow.flows.shared import shared_names
 from mixflow.mixtures import functional
 
 # Values (component x sample x feature) that one pass evaluates: enough to fill a core's vector
@@ -111,26 +112,37 @@ class Mixture(nn.Module):
     def select(self, index: Tensor) -> Self:
         """Return a copy that holds the components of the index, int64 (K',), in its order.
 
-        Every parameter and buffer must be a bank, (K, ...), as those of GenMM are.
+        Every parameter and buffer must be a bank, (K, ...), or belong to a shared flow.
         """
-        return self._with_rows({n: t[index] for n, t in self.state_dict().items()}, len(index))
+        shared = shared_names(self)
+        rows = {n: t if n in shared else t[index] for n, t in self.state_dict().items()}
+        return self._with_rows(rows, len(index))
 
     @torch.no_grad()
     def join(self, other: Mixture) -> Self:
-        """Return a copy that holds this mixture's components, then the other's."""
+        """Return a copy that holds this mixture's components, then the other's.
+
+        Raises
+        ------
+        ValueError
+            If components share a flow: two mixtures have two of them.
+        """
+        if shared_names(self) or shared_names(other):
+            raise ValueError("mixtures whose components share a flow cannot be joined")
         theirs = other.state_dict()
         rows = {n: torch.cat([t, theirs[n].to(t)]) for n, t in self.state_dict().items()}
         return self._with_rows(rows, self.n_components + other.n_components)
 
     def _with_rows(self, state: dict[str, Tensor], n_components: int) -> Self:
-        copy = deepcopy(self)
+        copy, shared = deepcopy(self), shared_names(self)
+        for name, tensor in [*copy.named_parameters(), *copy.named_buffers()]:
+            if name not in shared:
+                tensor.data = tensor.data.new_empty((n_components, *tensor.shape[1:]))
+            tensor.grad = None
+        inner = {part.bijection for part in copy.modules() if isinstance(part, Shared)}
+        kept = {part for trunk in inner for part in trunk.modules()}
         for module in copy.modules():
-            for tensor in [*module._parameters.values(), *module._buffers.values()]:
-                if tensor is not None:
-                    tensor.data = tensor.data.new_empty((n_components, *tensor.shape[1:]))
-                    if tensor.grad is not None:
-                        tensor.grad = None
-            if isinstance(module, Mixture | Bijection):
+            if isinstance(module, Mixture | Bijection) and module not in kept:
                 module.n_components = n_components
         copy.load_state_dict(state)
         return copy

@@ -68,6 +68,15 @@ def lower_bound(log_joint: Tensor, responsibilities: Tensor) -> Tensor:
     return q_function(log_joint, responsibilities) + entropy(responsibilities)
 
 
+def divergence(log_q: Tensor, log_p: Tensor) -> Tensor:
+    r"""Return :math:`\mathrm{KL}(q \| p) = \sum_k q_k (\log q_k - \log p_k)`, shape (..., N).
+
+    Both are normalised log probabilities, (..., N, K); components with q = 0 count nothing.
+    """
+    q = log_q.exp()
+    return torch.where(q > 0, q * (log_q - log_p), 0.0).sum(-1)
+
+
 def update_weights(responsibilities: Tensor, sample_weight: Tensor | None = None) -> Tensor:
     r"""Return the prior that maximises Q, the mean responsibility (EM-GM eq. 12).
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @dataclass
@@ -93,3 +93,17 @@ def digest(tensors: dict[str, Tensor], text: str = "") -> str:
         values = tensor.detach().cpu().contiguous().reshape(-1)
         sha.update(values.view(torch.uint8).numpy().data)
     return sha.hexdigest()
+
+
+def architecture(module: nn.Module) -> dict[str, tuple[str, dict[str, object]]]:
+    """Return what a state must fit: every submodule's class, attributes and shapes by name."""
+    out: dict[str, tuple[str, dict[str, object]]] = {}
+    for name, part in module.named_modules():
+        plain: dict[str, object] = {
+            n: v for n, v in vars(part).items() if isinstance(v, int | float | str | tuple)
+        }
+        own = [*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)]
+        shapes = {n: (tuple(t.shape), str(t.dtype)) for n, t in own}
+        del plain["training"]
+        out[name] = type(part).__name__, {**plain, **shapes}
+    return out

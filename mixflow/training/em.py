@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mixflow.mixtures import functional
 from mixflow.mixtures.base import Mixture
-from mixflow.training.checkpoints import digest
+from mixflow.training.checkpoints import architecture, digest
 from mixflow.training.groups import Groups
 from mixflow.training.objective import Objective
 from mixflow.training.schedules import Temperature, bank_rows, temperature_at
@@ -296,7 +296,7 @@ class EM(Objective):
         return {
             **asdict(self.settings),
             "n_components": [self.groups.n_groups, self.k],
-            "architecture": digest({}, str(_architecture(self.mixture))),
+            "architecture": digest({}, str(architecture(self.mixture))),
             "data": digest(data),
             "start": digest(start if self.fresh else self.mixture.state_dict()),
         }
@@ -308,17 +308,3 @@ class EM(Objective):
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
         """Put the responsibilities back."""
         self.responsibilities = tensors["responsibilities"].to(self.x)
-
-
-def _architecture(module: nn.Module) -> dict[str, tuple[str, dict[str, object]]]:
-    """Return every submodule's class, plain attributes and shapes, by its name."""
-    out: dict[str, tuple[str, dict[str, object]]] = {}
-    for name, part in module.named_modules():
-        plain: dict[str, object] = {
-            n: v for n, v in vars(part).items() if isinstance(v, int | float | str | tuple)
-        }
-        own = [*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)]
-        shapes = {n: (tuple(t.shape), str(t.dtype)) for n, t in own}
-        del plain["training"]
-        out[name] = type(part).__name__, {**plain, **shapes}
-    return out

@@ -1,0 +1,405 @@
+"""VMoNF as a scikit-learn estimator, unsupervised and with few labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+from torch import Tensor, nn
+
+from mixflow.estimators.base import Callback, checked_init
+from mixflow.estimators.density import MixtureDensity
+from mixflow.estimators.networks import posterior_cnn, posterior_mlp
+from mixflow.flows import Chain, Shared
+from mixflow.flows.layers import Scale
+from mixflow.flows.vector import Mixing
+from mixflow.mixtures import GenMM as GenMMCore
+from mixflow.mixtures import VMoNF as VMoNFCore
+from mixflow.training import VI, Groups, VISettings, start_responsibilities
+from mixflow.training.label_start import start_from_labels
+from mixflow.training.schedules import Schedule, temperature_at
+from mixflow.training.start import Start
+
+# Epochs between looks at the validation share.
+VALIDATE_EVERY = 5
+
+
+class VMoNF(MixtureDensity):
+    r"""Fit a variational mixture of K normalizing flows, with labels for some samples or none.
+
+    The flows and a network q(c | x) climb the ELBO together; see
+    :class:`mixflow.mixtures.VMoNF`.
+
+    Parameters
+    ----------
+    n_components
+        K, the number of flows.
+    image_shape, n_layers, hidden_features, hidden_layers, n_levels, mixing, scale, dropout, \
+noise, reg_covar, standardize
+        As for :class:`mixflow.GenMM`.
+    shared_layers
+        Coupling steps of a trunk that all flows share (feature vectors only).
+    posterior_features, posterior_layers, posterior_dropout
+        Width and depth of the network q: a multilayer perceptron, for images a small
+        convolutional network (where only the width and the dropout apply).
+    temperature
+        T of q's softmax while training: a number, or a pair (start, end).
+    weights
+        "learned" moves pi along the mean of q, "uniform" leaves it.
+    label_weight
+        Factor on log p(x, c = y) of labelled samples; at 1 a labelled sample counts as much as
+        an unlabelled one.
+    cross_entropy_weight
+        Factor on the mean cross-entropy of q at labelled samples.
+    consistency, consistency_noise
+        Factor on KL(q(c | x) || q(c | x + noise)), and the sd of that noise.
+    annihilation
+        Penalty on the entropy of the mean of q: empties components that the data do not need.
+    init
+        How responsibilities start: "kmeans", "gmm", "random", "uniform", an array (N, K) of
+        them or (N,) of component labels; "auto" spreads the labels where every component has
+        some, else "kmeans".
+    start_share
+        Share of the steps in which flows and q learn from those responsibilities, before they
+        climb the ELBO.
+    max_epochs, batch_size, learning_rate, schedule, warmup, min_learning_rate, betas, \
+weight_decay, clip_norm, clip_value, early_stopping, validation_fraction, patience, device, \
+dtype, random_state, checkpoint, callback, verbose
+        As for :class:`mixflow.GenMM`.
+
+    Attributes
+    ----------
+    model_
+        The torch module, :class:`mixflow.mixtures.VMoNF`, in standardised units.
+    mixture_
+        Its mixture of flows.
+    weights_
+        :math:`\pi`, shape (K,).
+    history_, n_iter_, best_epoch_, interrupted_, n_features_in_
+        As for :class:`mixflow.GenMM`.
+
+    Notes
+    -----
+    Source: Pires and Figueiredo, arXiv 2009.00585.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mixflow import VMoNF
+    >>> X = np.random.default_rng(0).normal(size=(100, 2))
+    >>> model = VMoNF(2, max_epochs=2, random_state=0).fit(X)
+    >>> model.predict_proba(X).shape, model.elbo(X).shape
+    ((100, 2), (100,))
+    """
+
+    model_: VMoNFCore
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **MixtureDensity._parameter_constraints,
+        "shared_layers": [Interval(Integral, 0, None, closed="left")],
+        "posterior_features": [Interval(Integral, 1, None, closed="left")],
+        "posterior_layers": [Interval(Integral, 0, None, closed="left")],
+        "posterior_dropout": [Interval(Real, 0, 1, closed="left")],
+        "temperature": [Interval(Real, 0, None, closed="neither"), tuple, list],
+        "weights": [StrOptions({"learned", "uniform"})],
+        "label_weight": [Interval(Real, 0, None, closed="left")],
+        "cross_entropy_weight": [Interval(Real, 0, None, closed="left")],
+        "consistency": [Interval(Real, 0, None, closed="left")],
+        "consistency_noise": [Interval(Real, 0, None, closed="left")],
+        "annihilation": [Interval(Real, 0, None, closed="left")],
+        "init": [StrOptions({"auto", "kmeans", "gmm", "random", "uniform"}), "array-like"],
+        "start_share": [Interval(Real, 0, 1, closed="left")],
+    }
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        image_shape: Sequence[int] | None = None,
+        n_layers: int = 8,
+        hidden_features: int = 32,
+        hidden_layers: int = 2,
+        n_levels: int = 2,
+        mixing: Mixing = "rotation",
+        scale: Scale = "tanh",
+        dropout: float = 0.0,
+        shared_layers: int = 0,
+        posterior_features: int = 64,
+        posterior_layers: int = 2,
+        posterior_dropout: float = 0.0,
+        temperature: float | tuple[float, float] = 1.0,
+        weights: Literal["learned", "uniform"] = "learned",
+        label_weight: float = 1.0,
+        cross_entropy_weight: float = 1.0,
+        consistency: float = 0.0,
+        consistency_noise: float = 0.1,
+        annihilation: float = 0.0,
+        noise: float = 0.0,
+        reg_covar: float = 1e-3,
+        standardize: bool = True,
+        init: str | ArrayLike = "auto",
+        start_share: float = 0.1,
+        max_epochs: int = 100,
+        batch_size: int = 256,
+        learning_rate: float = 3e-3,
+        schedule: Schedule = "cosine",
+        warmup: int = 0,
+        min_learning_rate: float = 0.0,
+        betas: Sequence[float] = (0.9, 0.99),
+        weight_decay: float = 0.0,
+        clip_norm: float | None = 5.0,
+        clip_value: float | None = None,
+        early_stopping: bool | str = "auto",
+        validation_fraction: float = 0.1,
+        patience: int = 10,
+        device: str = "cpu",
+        dtype: str = "float32",
+        random_state: int | np.random.RandomState | None = None,
+        checkpoint: str | Path | None = None,
+        callback: Callback | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_components = n_components
+        self.image_shape = image_shape
+        self.n_layers = n_layers
+        self.hidden_features = hidden_features
+        self.hidden_layers = hidden_layers
+        self.n_levels = n_levels
+        self.mixing = mixing
+        self.scale = scale
+        self.dropout = dropout
+        self.shared_layers = shared_layers
+        self.posterior_features = posterior_features
+        self.posterior_layers = posterior_layers
+        self.posterior_dropout = posterior_dropout
+        self.temperature = temperature
+        self.weights = weights
+        self.label_weight = label_weight
+        self.cross_entropy_weight = cross_entropy_weight
+        self.consistency = consistency
+        self.consistency_noise = consistency_noise
+        self.annihilation = annihilation
+        self.noise = noise
+        self.reg_covar = reg_covar
+        self.standardize = standardize
+        self.init = init
+        self.start_share = start_share
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.warmup = warmup
+        self.min_learning_rate = min_learning_rate
+        self.betas = betas
+        self.weight_decay = weight_decay
+        self.clip_norm = clip_norm
+        self.clip_value = clip_value
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.device = device
+        self.dtype = dtype
+        self.random_state = random_state
+        self.checkpoint = checkpoint
+        self.callback = callback
+        self.verbose = verbose
+
+    @property
+    def mixture_(self) -> GenMMCore:  # type: ignore[override]
+        """The mixture of flows."""
+        return cast(GenMMCore, self.model_.mixture)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> VMoNF:
+        """Fit flows and network to X.
+
+        Parameters
+        ----------
+        X
+            Samples, shape (N, D), finite.
+        y
+            Component of every sample, 0..K-1, or -1 where it is not known, shape (N,). None:
+            known nowhere. All may be labelled.
+
+        Raises
+        ------
+        ValueError
+            If X has NaN, a constant feature, or fewer samples than components; if y is not
+            integer, not as long as X, or outside -1..K-1.
+        TrainingDiverged
+            If the loss becomes NaN or infinite.
+        """
+        with self._all_or_nothing():
+            x = self._validate_x(X, reset=True)
+            labels = self._validate_labels(y, len(x))
+            self._fit_scaler(x, np.ones(len(x)))
+            return self._fit(x, labels)
+
+    def _validate_labels(self, y: Any, n_samples: int) -> np.ndarray:
+        k = self.n_components
+        if y is None:
+            return np.full(n_samples, -1)
+        labels = column_or_1d(y, warn=True)
+        if len(labels) != n_samples:
+            raise ValueError(f"X has {n_samples} samples, but y has {len(labels)}")
+        if labels.dtype.kind not in "biuf" or not np.array_equal(labels, np.trunc(labels)):
+            raise ValueError("y must hold integers: a component 0..K-1, or -1 where unknown")
+        labels = labels.astype(np.int64)
+        if labels.min() < -1 or labels.max() >= k:
+            wrong = np.unique(labels[(labels < -1) | (labels >= k)])
+            raise ValueError(
+                f"y holds the labels {wrong[:5].tolist()}, but n_components={k} allows 0..{k - 1} "
+                "and -1 for unlabelled samples; take more components, or number the labels from 0"
+            )
+        return labels
+
+    def _fit(self, x: np.ndarray, labels: np.ndarray) -> VMoNF:
+        seed = self._seed()
+        rows, held_out = self._rows(labels, seed)
+        init = checked_init(self.init, len(x), self.n_components)
+        with torch.random.fork_rng([]):
+            torch.manual_seed(seed)
+            self.model_ = self._build_model(self.n_components)
+        dtype = self._torch_dtype()
+        tensor = self._to_tensor(x[rows], dtype)
+        start = init[rows] if isinstance(init, np.ndarray) else init
+        vi = VI(
+            self.model_,
+            self.mixture_,
+            tensor,
+            torch.from_numpy(labels[rows]),
+            self._start(tensor, labels[rows], seed, start),
+            self._vi_settings(),
+            None if held_out is None else self._to_tensor(x[held_out], dtype),
+        )
+        with torch.random.fork_rng([]):
+            torch.manual_seed(seed + 1)
+            vi.initialize()
+        self._run(vi, seed, validate_every=None if held_out is None else VALIDATE_EVERY)
+        self.model_.eval().requires_grad_(False)
+        if self.image_shape is None:
+            self.model_.double()  # as GenMM: a sample's score is then the same in every batch
+        weights = self.mixture_.log_weights
+        weights -= torch.logsumexp(weights, 0)
+        self.weights_ = weights.double().exp().cpu().numpy()
+        return self
+
+    def _rows(self, labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Hold out unlabelled samples only, while there are any: labels are dear."""
+        free = np.flatnonzero(labels < 0)
+        pool = free if len(free) >= 2 else np.arange(len(labels))
+        kept, held_out = self._hold_out(len(pool), seed)
+        if held_out is None:
+            return np.arange(len(labels)), None
+        rows = np.setdiff1d(np.arange(len(labels)), pool[held_out])
+        return rows, pool[held_out]
+
+    def _start(self, x: Tensor, labels: np.ndarray, seed: int, init: str | np.ndarray) -> Tensor:
+        flat = x.flatten(1).double().cpu().numpy()
+        k, n_known = self.n_components, len(np.unique(labels[labels >= 0]))
+        if isinstance(init, str) and init == "auto":
+            if n_known == k:
+                return start_from_labels(flat, labels, None, k)
+            init = "kmeans"
+        if isinstance(init, str):
+            r = start_responsibilities(
+                flat,
+                Groups.single(len(flat)),
+                k,
+                method=cast(Start, init),
+                reg_covar=self.reg_covar,
+                seed=seed,
+            )[0]
+            return start_from_labels(flat, labels, r, k) if n_known else r
+        return torch.from_numpy(init)
+
+    def _vi_settings(self) -> VISettings:
+        temperature_at(self.temperature, 0.0, 1)  # raises
+        temperature = self.temperature
+        if not isinstance(temperature, int | float):
+            temperature = (temperature[0], temperature[1])
+        return VISettings(
+            batch_size=self.batch_size,
+            max_epochs=self.max_epochs,
+            noise=self.noise,
+            start_share=self.start_share,
+            learn_weights=self.weights == "learned",
+            label_weight=self.label_weight,
+            annihilation=self.annihilation,
+            temperature=temperature,
+            cross_entropy_weight=self.cross_entropy_weight,
+            consistency=self.consistency,
+            consistency_noise=self.consistency_noise,
+        )
+
+    def _build_model(self, n_components: int) -> VMoNFCore:
+        if self.image_shape is None:
+            network = posterior_mlp(
+                self.n_features_in_,
+                n_components,
+                hidden_features=self.posterior_features,
+                hidden_layers=self.posterior_layers,
+            )
+        else:
+            network = posterior_cnn(
+                self._event_shape(),
+                n_components,
+                hidden_features=self.posterior_features,
+                dropout=self.posterior_dropout,
+            )
+        network = network.to(self._torch_device(), self._torch_dtype())
+        return VMoNFCore(self._build(n_components), network)
+
+    def _build(self, n_components: int) -> GenMMCore:
+        if not self.shared_layers:
+            return super()._build(n_components)
+        if self.image_shape is not None:
+            raise ValueError("shared_layers is for feature vectors; leave it 0 with image_shape")
+        trunk = Shared(self._flow(1, self.shared_layers), n_components)
+        own = self._flow(n_components, self.n_layers)
+        return GenMMCore(Chain([trunk, own])).to(self._torch_device(), self._torch_dtype())
+
+    def _module(self) -> nn.Module:
+        return self.model_
+
+    def _blank_module(self, n_components: int) -> nn.Module:
+        self.model_ = self._build_model(n_components)
+        return self.model_
+
+    # Use -------------------------------------------------------------------------------------
+
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
+        """Return q(c | x) of the network: (N, D) -> (N, K); ``posterior`` gives Bayes' rule."""
+        return np.exp(self._evaluate(lambda model, x: model.log_q(x), X))
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Return the component that the network finds most probable: (N, D) -> (N,)."""
+        return self.predict_proba(X).argmax(axis=1)
+
+    def posterior(self, X: ArrayLike) -> np.ndarray:
+        """Return the exact posterior p(c | x) of the mixture: (N, D) -> (N, K)."""
+        return self._evaluate(lambda model, x: model.mixture.posterior(x), X)
+
+    def elbo(self, X: ArrayLike) -> np.ndarray:
+        """Return the ELBO of every sample in nats: (N, D) -> (N,)."""
+        return self._evaluate(lambda model, x: model.elbo(x), X) - np.log(self.scale_).sum()
+
+    def gap(self, X: ArrayLike) -> np.ndarray:
+        """Return log p(x) - ELBO, which is KL(q(c | x) || p(c | x)), in nats: (N, D) -> (N,)."""
+        return self._evaluate(lambda model, x: model.gap(x), X)
+
+    @torch.no_grad()
+    def _evaluate(
+        self, function: Callable[[VMoNFCore, Tensor], Tensor], X: ArrayLike
+    ) -> np.ndarray:
+        check_is_fitted(self, "model_")
+        x = self._to_tensor(self._validate_x(X, reset=False), self.mixture_.log_weights.dtype)
+        return function(self.model_, x).double().cpu().numpy()

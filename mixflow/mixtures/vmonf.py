@@ -1,0 +1,64 @@
+"""VMoNF: a mixture of flows with a network for the posterior."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mixflow.mixtures import functional
+from mixflow.mixtures.base import Mixture, in_chunks
+
+
+class VMoNF(nn.Module):
+    r"""Join a mixture p(x) with a network q(c | x) that stands in for its posterior.
+
+    .. math::
+        \mathrm{ELBO}(x) = \sum_c q(c|x) \, [\log p(x|c) + \log \pi_c - \log q(c|x)]
+        = \log p(x) - \mathrm{KL}(q(c|x) \,\|\, p(c|x))
+
+    The sum over the K components is exact (VMoNF, arXiv 2009.00585, section 3).
+
+    Parameters
+    ----------
+    mixture
+        Any mixture; its densities are p(x | c).
+    network
+        Maps (N, *event) to logits (N, K).
+
+    Examples
+    --------
+    >>> from mixflow.flows import VectorFlow
+    >>> from mixflow.mixtures import GenMM
+    >>> model = VMoNF(GenMM(VectorFlow(3, 2)), nn.Linear(2, 3))
+    >>> model.elbo(torch.zeros(5, 2)).shape
+    torch.Size([5])
+    """
+
+    def __init__(self, mixture: Mixture, network: nn.Module) -> None:
+        super().__init__()
+        self.mixture, self.network = mixture, network
+
+    @property
+    def n_components(self) -> int:
+        """K."""
+        return self.mixture.n_components
+
+    def log_q(self, x: Tensor, temperature: float = 1.0) -> Tensor:
+        """Return log q(c | x) of a softmax at that temperature: (N, *event) -> (N, K)."""
+        logits = in_chunks(self.network, x, max(1, self.mixture.chunk * self.n_components))
+        if logits.shape != (len(x), self.n_components):
+            raise ValueError(
+                f"the network must give logits of shape {(len(x), self.n_components)}, got "
+                f"{tuple(logits.shape)}"
+            )
+        return torch.log_softmax(logits / temperature, dim=1)
+
+    def elbo(self, x: Tensor, temperature: float = 1.0) -> Tensor:
+        """Return the ELBO of every sample in nats, at most log p(x): (N, *event) -> (N,)."""
+        return functional.lower_bound(self.mixture.log_joint(x), self.log_q(x, temperature).exp())
+
+    def gap(self, x: Tensor, temperature: float = 1.0) -> Tensor:
+        """Return KL(q(c | x) || p(c | x)) in nats, at least 0: (N, *event) -> (N,)."""
+        log_q = self.log_q(x, temperature)
+        log_posterior = torch.log_softmax(self.mixture.log_joint(x), dim=1)
+        return functional.divergence(log_q, log_posterior)

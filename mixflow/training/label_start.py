@@ -1,0 +1,64 @@
+"""Responsibilities to start from when some samples have labels."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.semi_supervised import LabelSpreading
+from torch import Tensor, from_numpy
+
+# Label spreading solves over a graph of all samples; beyond this many, neighbours decide.
+SPREAD_SAMPLES = 5000
+
+
+def start_from_labels(x: np.ndarray, labels: np.ndarray, start: Tensor | None, k: int) -> Tensor:
+    """Return responsibilities that agree with the labels.
+
+    Parameters
+    ----------
+    x
+        Samples, shape (N, D).
+    labels
+        Component of every sample (N,), int; -1 where it is unknown.
+    start
+        Responsibilities (N, K) found without labels, whose components may come in any order;
+        None spreads the labels along the samples' neighbourhoods, which needs a label of
+        every component.
+    k
+        K.
+
+    Returns
+    -------
+    Tensor
+        Shape (N, K), float64; labelled samples belong to their component.
+    """
+    known = labels >= 0
+    if start is None:
+        r = _spread(x, labels, k)
+    else:
+        votes = start.numpy()[known].T @ np.eye(k)[labels[known]]
+        r = np.empty((len(x), k))
+        cluster, component = linear_sum_assignment(votes, maximize=True)
+        r[:, component] = start.numpy()[:, cluster]
+    r[known] = np.eye(k)[labels[known]]
+    return from_numpy(r)
+
+
+def _spread(x: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
+    known = labels >= 0
+    if len(x) > SPREAD_SAMPLES or known.all():
+        model = KNeighborsClassifier(min(5, int(known.sum()))).fit(x[known], labels[known])
+    else:
+        model = LabelSpreading(kernel="knn", n_neighbors=min(7, len(x) - 1), max_iter=200)
+        with warnings.catch_warnings():
+            # Samples that no label reaches; they start with equal responsibilities.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            model.fit(x, labels)
+    r = np.zeros((len(x), k))
+    r[:, model.classes_.astype(int)] = model.predict_proba(x)
+    unreached = ~np.isfinite(r).all(1) | (r.sum(1) <= 0)
+    r[unreached] = 1 / k
+    return r
