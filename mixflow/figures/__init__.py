@@ -1,5 +1,6 @@
 """Figures of the book: one function, one figure. Readable without colour."""
 
+from mixflow.figures.animation import training_frames
 from mixflow.figures.classification import (
     accuracy_by_components,
     accuracy_over_epochs,
@@ -7,13 +8,28 @@ from mixflow.figures.classification import (
     curves_by_components,
 )
 from mixflow.figures.density import density, plane, side_by_side
+from mixflow.figures.vmonf import (
+    contingency,
+    data_and_posterior,
+    image_grid,
+    samples_by_component,
+    success_over_seeds,
+    training_curves,
+)
 
 __all__ = [
     "accuracy_by_components",
     "accuracy_over_epochs",
     "by_components",
+    "contingency",
     "curves_by_components",
+    "data_and_posterior",
     "density",
+    "image_grid",
     "plane",
+    "samples_by_component",
     "side_by_side",
+    "success_over_seeds",
+    "training_curves",
+    "training_frames",
 ]

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mixflow.figures.style import COLOURS, MARKERS
+from mixflow.metrics.likelihood import plane
 
 
 def density(
@@ -76,11 +77,3 @@ def side_by_side(
     for panel, (log_prob, points, labels, title) in zip(axes[0], panels, strict=True):
         density(log_prob, points, labels=labels, title=title, axes=panel)
     return fig
-
-
-def plane(points: np.ndarray, resolution: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return grid lines x, y around the points, and the grid's nodes (resolution^2, 2)."""
-    low, high = points.min(axis=0), points.max(axis=0)
-    margin = 0.15 * (high - low)
-    x, y = np.linspace(low - margin, high + margin, resolution).T
-    return x, y, np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)

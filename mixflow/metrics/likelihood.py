@@ -48,3 +48,11 @@ def integral_2d(
     for row in y:  # a row at a time keeps memory small
         total += float(np.exp(log_prob(np.column_stack([x, np.full(resolution, row)]))).sum())
     return total * float(step.prod())
+
+
+def plane(points: np.ndarray, resolution: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return grid lines x, y around the points, and the grid's nodes (resolution^2, 2)."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    margin = 0.15 * (high - low)
+    x, y = np.linspace(low - margin, high + margin, resolution).T
+    return x, y, np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
