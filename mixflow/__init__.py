@@ -10,9 +10,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mixflow.estimators import GenMM, MixtureClassifier, VMoNF, load
+    from mixflow.estimators import BasisDensity, GenMM, MixtureClassifier, VMoNF, load
 
-__all__ = ["GenMM", "MixtureClassifier", "VMoNF", "__version__", "load"]
+__all__ = ["BasisDensity", "GenMM", "MixtureClassifier", "VMoNF", "__version__", "load"]
 
 
 def __getattr__(name: str) -> Any:

@@ -19,25 +19,30 @@ from mixflow.training.checkpoints import digest
 
 if TYPE_CHECKING:
     from mixflow.estimators.base import FlowEstimator
+    from mixflow.estimators.basis import BasisDensity
 
 FORMAT = 1
-CLASSES = ("GenMM", "MixtureClassifier", "VMoNF")
+CLASSES = ("GenMM", "MixtureClassifier", "VMoNF", "BasisDensity")
 
 
-def save(estimator: FlowEstimator, path: str | Path) -> Path:
+def save(estimator: FlowEstimator | BasisDensity, path: str | Path) -> Path:
     """Write a fitted estimator; see ``FlowEstimator.save``."""
     path = Path(path)
     path = path if path.suffix else path.with_suffix(".safetensors")
+    learned, tensors = _learned(estimator)
     header = {
         "format": FORMAT,
         "class": type(estimator).__name__,
         "params": {n: _plain(n, v) for n, v in estimator.get_params(deep=False).items()},
         "tuples": [n for n, v in estimator.get_params(deep=False).items() if type(v) is tuple],
-        "fitted": {n: _encode(v) for n, v in vars(estimator).items() if _is_fitted_value(n)},
-        "bank": estimator.mixture_.n_components,
-        "dtype": str(estimator.mixture_.log_weights.dtype).removeprefix("torch."),
+        "fitted": {
+            n: _encode(v)
+            for n, v in vars(estimator).items()
+            if _is_fitted_value(n) and n not in tensors
+        },
+        **learned,
     }
-    tensors = {n: t.cpu().contiguous() for n, t in estimator._module().state_dict().items()}
+    tensors = {n: t.cpu().contiguous() for n, t in tensors.items()}
     temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         text = json.dumps(header)
@@ -59,7 +64,7 @@ def load(path: str | Path) -> Any:
 
     Returns
     -------
-    GenMM or MixtureClassifier
+    GenMM, MixtureClassifier, VMoNF or BasisDensity
         Fitted, on the CPU; scores equal those of the saved one.
 
     Raises
@@ -89,15 +94,38 @@ def load(path: str | Path) -> Any:
             f"{' and '.join(CLASSES)} of format {FORMAT}"
         )
     tuples = {name: tuple(header["params"][name]) for name in header["tuples"]}
-    params = {**header["params"], **tuples, "device": "cpu"}
+    params = {**header["params"], **tuples}
+    if "device" in params:
+        params["device"] = "cpu"
     estimator = getattr(estimators, header["class"])(**params)
     for name, value in header["fitted"].items():
         setattr(estimator, name, _decode(value))
+    _restore(estimator, header, tensors)
+    return estimator
+
+
+def _learned(estimator: Any) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Return what was learned as tensors, and what the header must say to read them."""
+    if names := getattr(estimator, "_arrays", None):
+        values = {name: getattr(estimator, name) for name in names}
+        kind = "torch" if isinstance(values[names[0]], torch.Tensor) else "numpy"
+        return {"arrays": kind}, {name: torch.as_tensor(v) for name, v in values.items()}
+    core = estimator.mixture_
+    dtype = str(core.log_weights.dtype).removeprefix("torch.")
+    header = {"bank": core.n_components, "dtype": dtype}
+    return header, estimator._module().state_dict()
+
+
+def _restore(estimator: Any, header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
+    """Put back what ``_learned`` gave."""
+    if kind := header.get("arrays"):
+        for name, tensor in tensors.items():
+            setattr(estimator, name, tensor if kind == "torch" else tensor.numpy())
+        return
     with torch.random.fork_rng([]):
         module = estimator._blank_module(header["bank"]).to(getattr(torch, header["dtype"]))
     module.load_state_dict(tensors)
     module.eval().requires_grad_(False)
-    return estimator
 
 
 def _is_fitted_value(name: str) -> bool:
@@ -115,6 +143,8 @@ def _plain(name: str, value: Any) -> Any:
         value = value.tolist()
     if isinstance(value, Path):
         value = str(value)
+    if isinstance(value, (tuple, list)):
+        value = [x.tolist() if isinstance(x, (np.ndarray, np.generic)) else x for x in value]
     try:
         json.dumps(value)
     except TypeError:

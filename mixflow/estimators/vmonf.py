@@ -25,6 +25,7 @@ from mixflow.mixtures import GenMM as GenMMCore
 from mixflow.mixtures import VMoNF as VMoNFCore
 from mixflow.training import VI, Groups, VISettings, start_responsibilities
 from mixflow.training.label_start import start_from_labels
+from mixflow.training.minibatches import Minibatches
 from mixflow.training.schedules import Schedule, temperature_at
 from mixflow.training.start import Start
 
@@ -271,19 +272,18 @@ dtype, random_state, checkpoint, callback, verbose
         dtype = self._torch_dtype()
         tensor = self._to_tensor(x[rows], dtype)
         start = init[rows] if isinstance(init, np.ndarray) else init
-        vi = VI(
-            self.model_,
-            self.mixture_,
-            tensor,
-            torch.from_numpy(labels[rows]),
-            self._start(tensor, labels[rows], seed, start),
-            self._vi_settings(),
-            None if held_out is None else self._to_tensor(x[held_out], dtype),
+        climbed = self._objective(
+            self._settings(),
+            mixture=self.mixture_,
+            x=tensor,
+            labels=torch.from_numpy(labels[rows]),
+            responsibilities=self._start(tensor, labels[rows], seed, start),
+            validation=None if held_out is None else self._to_tensor(x[held_out], dtype),
         )
         with torch.random.fork_rng([]):
             torch.manual_seed(seed + 1)
-            vi.initialize()
-        self._run(vi, seed, validate_every=None if held_out is None else VALIDATE_EVERY)
+            climbed.initialize()
+        self._run(climbed, seed, validate_every=None if held_out is None else VALIDATE_EVERY)
         self.model_.eval().requires_grad_(False)
         if self.image_shape is None:
             self.model_.double()  # as GenMM: a sample's score is then the same in every batch
@@ -321,24 +321,27 @@ dtype, random_state, checkpoint, callback, verbose
             return start_from_labels(flat, labels, r, k) if n_known else r
         return torch.from_numpy(init)
 
-    def _vi_settings(self) -> VISettings:
+    def _objective(self, settings: dict[str, Any], **data: Any) -> Minibatches:
+        return VI(self.model_, settings=VISettings(**settings), **data)
+
+    def _settings(self) -> dict[str, Any]:
         temperature_at(self.temperature, 0.0, 1)  # raises
         temperature = self.temperature
         if not isinstance(temperature, int | float):
             temperature = (temperature[0], temperature[1])
-        return VISettings(
-            batch_size=self.batch_size,
-            max_epochs=self.max_epochs,
-            noise=self.noise,
-            start_share=self.start_share,
-            learn_weights=self.weights == "learned",
-            label_weight=self.label_weight,
-            annihilation=self.annihilation,
-            temperature=temperature,
-            cross_entropy_weight=self.cross_entropy_weight,
-            consistency=self.consistency,
-            consistency_noise=self.consistency_noise,
-        )
+        return {
+            "batch_size": self.batch_size,
+            "max_epochs": self.max_epochs,
+            "noise": self.noise,
+            "start_share": self.start_share,
+            "learn_weights": self.weights == "learned",
+            "label_weight": self.label_weight,
+            "annihilation": self.annihilation,
+            "temperature": temperature,
+            "cross_entropy_weight": self.cross_entropy_weight,
+            "consistency": self.consistency,
+            "consistency_noise": self.consistency_noise,
+        }
 
     def _build_model(self, n_components: int) -> VMoNFCore:
         if self.image_shape is None:

@@ -1,0 +1,37 @@
+"""VMoNF on the three wings, with the frames of the training animation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mixflow.experiments.base import PROFILES, Answer, Experiment
+from mixflow.experiments.vmonf.claims import seeds, separated, with_claim
+from mixflow.experiments.vmonf.plane import PlaneConfig
+
+
+def plan(profile: str) -> Sequence[Mapping[str, Any]]:
+    """Return 20 fresh seeds of our recipe, 10 of the others, and the baselines."""
+    if profile == "smoke":
+        return [{"epochs": 60, "keep": True, "seed": 0}]
+    return [
+        *seeds(20, model="VMoNF"),
+        *seeds(10, model="VMoNF annealed"),
+        *seeds(10, model="VMoNF as published", start="random"),
+        *seeds(10, model="VMoNF as published, T = 1", start="random"),
+        *seeds(10, model="single flow"),
+        *seeds(10, model="Gaussian mixture"),
+        *seeds(10, model="spectral clustering"),
+        *seeds(10, model="HDBSCAN"),
+    ]
+
+
+EXPERIMENT = Experiment(
+    name="vmonf/pinwheel-3",
+    title="VMoNF on the pinwheel of 3 wings, and the training animation",
+    config=PlaneConfig,
+    run=with_claim(separated(0.99)),
+    defaults={profile: {"dataset": "pinwheel-3"} for profile in PROFILES},
+    plan=plan,
+    answers={"pinwheel-3": Answer(metrics={"claim": "claim"})},
+)
