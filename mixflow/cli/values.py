@@ -132,10 +132,22 @@ def require(what: str, name: str | None, known: Iterable[str]) -> None:
 
 
 def varying(configs: Sequence[Config]) -> list[str]:
-    """Return the fields in which the configs differ."""
+    """Return the fewest fields that tell the configs apart, leaving out later ones first.
+
+    A recipe that follows from the model need not be spelt out beside the model's name.
+    """
     dumps = [config.model_dump(mode="json") for config in configs]
-    names = dumps[0] if dumps else {}
-    return [name for name in names if len({json.dumps(dump[name]) for dump in dumps}) > 1]
+    texts = [{name: json.dumps(value) for name, value in dump.items()} for dump in dumps]
+
+    def kinds(names: Sequence[str]) -> int:
+        return len({tuple(text[name] for name in names) for text in texts})
+
+    names = list(dumps[0]) if dumps else []
+    for name in reversed(names):
+        fewer = [other for other in names if other != name]
+        if kinds(fewer) == kinds(names):
+            names = fewer
+    return names
 
 
 def label(config: Config, fields: Iterable[str]) -> str:

@@ -147,7 +147,8 @@ class Minibatches(Objective):
         bound, r = self._bound(x, log_joint, share)
         self._follow(r)
         penalty = self.settings.annihilation
-        extra = penalty * functional.entropy(r.mean(0)) if penalty else 0.0
+        # The entropy's gradient is infinite at 0, where r may underflow to.
+        extra = penalty * functional.entropy(r.mean(0).clamp_min(1e-12)) if penalty else 0.0
         return extra - bound.mean()
 
     def _labelled_loss(self, rows: Tensor, share: float) -> Tensor:
