@@ -104,7 +104,9 @@ class Page:
     def source(self) -> Markdown:
         """Say which results the page shows."""
         seeds = sorted({run.config["seed"] for run in self.runs})
-        what = f"{len(self.runs)} runs, seeds {seeds[0]}-{seeds[-1]}"
+        n = len(self.runs)
+        span = f"seeds {seeds[0]}-{seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
+        what = f"{n} run{'s' if n > 1 else ''}, {span}"
         if self.fresh:
             text = f"Computed while this page was made, at the **{self.profile}** profile ({what})."
         else:
@@ -117,10 +119,10 @@ class Page:
         return _markdown(f"> {text}")
 
     def verdicts(self, *items: str, dataset: str | None = None) -> HTML:
-        """Show the paper's numbers beside ours, for the items of the target table."""
+        """Show the paper's numbers and claims beside ours, for items of the target table."""
         paper = self.experiment.name.split("/")[0]
         targets = [t for t in load_targets() if t.paper == paper and t.item in items]
-        targets = [t for t in targets if dataset in (None, t.dataset) and t.value is not None]
+        targets = [t for t in targets if dataset in (None, t.dataset)]
         return _html(verdict_table(self.store, targets))
 
     def verdicts_of(self, model: str, metrics: Mapping[str, str], *, dataset: str) -> HTML:

@@ -119,7 +119,12 @@ def recipe(dataset: PlaneSet, model: Model) -> dict[str, Any]:
         "VMoNF shared trunk": {"shared_layers": 2, "n_layers": values["n_layers"] - 2},
         "VMoNF annihilation": {"n_components": 12, "annihilation": 2.0},
         "gradient annihilation": {"n_components": 12, "annihilation": 2.0},
-        # K times the couplings: as many parameters, and the same cost per step.
-        "single flow": {"n_components": 1, "n_layers": k * values["n_layers"]},
+        # K times the couplings: as many parameters, and the same cost per step. At the others'
+        # learning rate so deep a flow gives single far samples a log p of -1e9.
+        "single flow": {
+            "n_components": 1,
+            "n_layers": k * values["n_layers"],
+            "learning_rate": 3e-3,
+        },
     }
     return {**values, **variants.get(model, {})}

@@ -1,0 +1,107 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Variational inference against EM, on the same flows
+#
+# EM-GM {cite}`liu2020emgm` and VMoNF {cite}`pires2020vmonf` fit the same model, a mixture of
+# flows, and differ in where responsibilities come from: Bayes' rule at frozen parameters, or a
+# network trained beside the flows. Neither paper compares them. Here every method gets the same
+# five flows, the same start, the same batches and the same number of steps on the five wings of the
+# pinwheel; only the rule for the responsibilities $r_{nk}$ of a batch changes:
+#
+# | method | responsibilities | climbs |
+# |---|---|---|
+# | VMoNF | a network $q(k \mid x_n)$ | the ELBO, flows and network together |
+# | EM every batch | $p(k \mid x_n)$, computed in every batch | $\sum r_{nk} \log \pi_k p_k(x_n)$ |
+# | EM every 5 epochs | the same, frozen for 5 epochs, as in EM-GM | the same |
+# | EM per dimension | $\propto \pi_k\, p_k(x_n)^{1/D}$, as in EM-GM's released code | the same |
+# | EM hard | 1 for the most probable component | the same |
+# | gradient | none | $\log p(x_n)$ itself |
+#
+# ## Two of the six are the same method
+#
+# Fisher's identity says $\nabla \log p(x) = \sum_k p(k \mid x) \nabla \log \pi_k p_k(x)$: EM with
+# an E-step in every batch takes exactly the plain gradient's steps. On one batch, live:
+
+# %%
+import torch
+
+from mixflow.datasets import pinwheel
+from mixflow.experiments.vmonf.fisher import difference
+
+X, _ = pinwheel(100, random_state=0)
+for dtype in (torch.float32, torch.float64):
+    x = torch.as_tensor(X, dtype=dtype)
+    print(
+        dtype,
+        {kind: f"{difference(kind, x, 5):.1e}" for kind in ("exact", "per_dimension", "hard")},
+    )
+
+# %% [markdown]
+# The numbers are lengths of the difference to the gradient of log p(x), relative to its own:
+# rounding for the exact posterior, and real differences for the others.
+#
+# ## Parameters
+
+# %% tags=["parameters"]
+experiment = "vmonf/head-to-head"
+profile = "stored"  # stored, smoke, laptop or paper
+
+# %% tags=["hide-input"]
+from IPython.display import Markdown, display
+
+from mixflow import figures
+from mixflow.display import show
+from mixflow.experiments.vmonf import summary
+from mixflow.pages import Page
+
+page = Page(experiment, profile)
+page.source()
+
+# %% [markdown]
+# ## Results
+
+# %% tags=["hide-input"]
+target = 0.985
+summary.duel(page.rows, target)
+
+# %% tags=["hide-input"]
+table = summary.recipes(page.rows)
+show(
+    figures.success_over_seeds(table, target=target),
+    alt=f"Accuracy of every seed by method and start, with the count of seeds at {target} or more: "
+    + "; ".join(
+        f"{name} {int((runs['accuracy'] >= target).sum())} of {len(runs)}"
+        for name, runs in table.groupby("recipe", sort=False)
+    )
+    + ".",
+    caption="Five wings, equal flows, steps and data: a dot per seed.",
+)
+
+
+# %% tags=["hide-input"]
+def compared(one, other, setting):
+    values = summary.paired(page.rows, "test_log_likelihood", one, other, setting)
+    if len(values) < 2:
+        return f"{one} and {other} were not both run."
+    low, high = summary.interval(values)
+    return (
+        f"{one} minus {other}: {values.mean():+.4f} nats a sample over {len(values)} seeds, 95 % "
+        f"interval {low:+.4f} to {high:+.4f}."
+    )
+
+
+settings = [s for s in page.rows["setting"].unique() if "k-means" in s]
+lines = [
+    compared("VMoNF", other, s)
+    for s in settings
+    for other in ("EM every batch", "EM every 5 epochs", "EM per dimension", "EM hard")
+]
+lines += [compared("gradient", "EM every batch", s) for s in settings]
+display(Markdown("Held-out log p(x), k-means start, seed by seed:\n\n- " + "\n- ".join(lines)))
