@@ -105,3 +105,85 @@ lines = [
 ]
 lines += [compared("gradient", "EM every batch", s) for s in settings]
 display(Markdown("Held-out log p(x), k-means start, seed by seed:\n\n- " + "\n- ".join(lines)))
+
+# %% [markdown]
+# ## What was learned
+
+# %% tags=["hide-input"]
+wide = summary.wide(page.rows)
+
+
+def good(model, start):
+    runs = wide[(wide["model"] == model) & wide["setting"].str.contains(start)]
+    return f"{int((runs['accuracy'] >= target).sum())} of {len(runs)}"
+
+
+def below(model, start="k-means"):
+    runs = wide[(wide["model"] == model) & wide["setting"].str.contains(start)]
+    return runs["nats_below_true"].median()
+
+
+methods = [m for m in dict.fromkeys(wide["model"])]
+if page.profile != "smoke" and {"k-means", "random"} <= {
+    s.split(", ")[1].removesuffix(" start") for s in wide["setting"]
+}:
+    best = min(methods, key=below)
+    display(
+        Markdown(
+            "From a random start the wings are separated in "
+            + ", ".join(f"{good(m, 'random')} seeds by {m}" for m in methods)
+            + "; from k-means in "
+            + ", ".join(f"{good(m, 'k-means')} by {m}" for m in methods)
+            + f". Given the good start, the closest to the true density is {best} "
+            f"({below(best):.3f} nats below, median), and VI stands at {below('VMoNF'):.3f}: the "
+            "network's price is the difference, its gain that q answers without evaluating any flow."
+        )
+    )
+
+# %% [markdown]
+# ## What the authors leave to future work
+#
+# Three ideas that the paper names and does not try, on the same five wings: **consistency** (q of a
+# sample and of the sample with noise must agree), a **shared trunk** (two of the four couplings
+# belong to all flows), and **annihilation**: start with K = 12 and add
+# $\lambda\, \mathrm{H}(\text{mean } q)$ to the loss, with $\lambda = 2$, so that components that the
+# data do not need die out. Five should remain.
+
+# %% tags=["hide-input"]
+ablations = Page("vmonf/ablations", profile)
+ablations.source()
+
+# %% tags=["hide-input"]
+summary.survivors(ablations.rows, target)
+
+# %% tags=["hide-input"]
+table = summary.survivors_over_seeds(ablations.rows)
+show(
+    figures.success_over_seeds(
+        table, target=5, value="components in use", label="components in use"
+    ),
+    alt="Components in use at the end, by variant and seed: "
+    + "; ".join(
+        f"{name} {', '.join(str(int(v)) for v in sorted(runs['components in use']))}"
+        for name, runs in table.groupby("recipe", sort=False)
+    )
+    + ".",
+    caption="Components that own at least 1 % of the test samples; the line is the number of wings.",
+)
+
+# %% [markdown]
+# ## Provenance
+
+# %% tags=["hide-input"]
+for each in (page, ablations):
+    display(Markdown(f"**{each.experiment.name}**"))
+    display(each.provenance(), each.downloads())
+
+# %% [markdown]
+# ## Run it again
+#
+# ```bash
+# mixflow run vmonf/head-to-head --profile laptop
+# mixflow run vmonf/ablations --profile laptop -p "model=VMoNF annihilation" -p annihilation=1.0
+# mixflow notebook 11_vmonf_head_to_head -p profile=smoke
+# ```

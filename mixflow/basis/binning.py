@@ -16,7 +16,7 @@ from torch import Tensor
 from mixflow.basis.arrays import Array, blocks
 
 CHUNK = 1 << 17  # points at a time; they and their cells fit into a second-level cache
-CELLS = 1 << 16  # cells at a time, features times n
+CELLS = 1 << 17  # cells at a time, features times n
 WIDTH = 1 << 13  # numbers in a row from which on NumPy's loops run at full speed
 DEVICE_CHUNK = 1 << 26
 

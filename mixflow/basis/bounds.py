@@ -26,9 +26,10 @@ def range_bounds(x: Array) -> tuple[Any, Any]:
 
 def _ends(x: np.ndarray, n_features: int) -> tuple[np.ndarray, np.ndarray]:
     """Return least and greatest of (M, copies D), in chunks: the data are read once, not twice."""
-    parts = [x[rows] for rows in blocks(len(x), x.shape[1], CHUNK)]
-    low = np.min([part.min(axis=0) for part in parts], axis=0)
-    high = np.max([part.max(axis=0) for part in parts], axis=0)
+    low, high = x[0].copy(), x[0].copy()
+    for rows in blocks(len(x), x.shape[1], CHUNK):
+        np.minimum(low, x[rows].min(axis=0), out=low)
+        np.maximum(high, x[rows].max(axis=0), out=high)
     return low.reshape(-1, n_features).min(0), high.reshape(-1, n_features).max(0)
 
 
@@ -66,17 +67,24 @@ def quantiles(x: Tensor, q: list[float]) -> Tensor:
 
 @numpy_or_torch
 def bulk_share(counts: Tensor, trim: float = 0.005) -> Tensor:
-    """Return the share of the grid that :func:`robust_bounds` would keep, about, (D,).
+    """Return the share of the data's range that :func:`robust_bounds` would keep, about, (D,).
 
     Read from counts (D, n), to the nearest cell.
     """
-    n, total = counts.shape[1], counts.sum(1, keepdim=True)
+    parts = [_bulk(counts[rows], trim) for rows in blocks(len(counts), counts.shape[1], 1 << 16)]
+    return torch.cat(parts)
+
+
+def _bulk(counts: Tensor, trim: float) -> Tensor:
+    total = counts.sum(1, keepdim=True)
     beyond = _trimmed(trim, int(total.max())) * total
     below = counts.cumsum(1)
     first = (below <= beyond).sum(1).double()
     last = (below < total - beyond).sum(1).double() + 1
     margin = MARGIN * (last - first)
-    return ((last + margin).clamp_max(n) - (first - margin).clamp_min(0)) / n
+    start, stop = (below <= 0).sum(1), (below < total).sum(1) + 1  # of the cells with points
+    kept = torch.minimum(last + margin, stop) - torch.maximum(first - margin, start)
+    return kept / (stop - start)
 
 
 def _trimmed(trim: float, n_points: int) -> float:

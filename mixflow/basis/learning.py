@@ -45,7 +45,7 @@ def nearest_weights(counts: Tensor, *, step: float = 1.0) -> Tensor:
     Lu et al., preprints.org 202302.0275, algorithm 2.
     """
     counts = floating(counts)
-    weights = counts * step + 1 / counts.shape[1]
+    weights = (counts * step).add_(1 / counts.shape[1])
     return weights.div_(1 + step * counts.sum(1, keepdim=True))
 
 

@@ -94,8 +94,8 @@ class BasisDensity(DensityMixin, BaseEstimator):
     >>> model = BasisDensity(100, random_state=0).fit(X)
     >>> model.weights_.shape, model.score_samples(X).shape, model.sample(5).shape
     ((3, 100), (1000,), (5, 3))
-    >>> model.quantile(0.5).round(1) + 0.0
-    array([[0., 0., 0.]])
+    >>> bool(abs(model.quantile(0.5)).max() < 0.2)  # the medians of three standard normals
+    True
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
@@ -214,7 +214,7 @@ class BasisDensity(DensityMixin, BaseEstimator):
         else:
             x, low, high = cast(x, self.low_), self.low_, self.high_
         counts, outside = basis.bin_counts(x, low, high, self.n_components)
-        if not (first and self.bounds == "robust"):
+        if not isinstance(self.bounds, str):  # robust ones are meant to leave points out
             judge_outside(outside, len(x), self.outside)
         if self.outside == "clip":
             counts[:, 0] += outside[:, 0]

@@ -62,6 +62,9 @@ noise, reg_covar, standardize
         Factor on the mean cross-entropy of q at labelled samples.
     consistency, consistency_noise
         Factor on KL(q(c | x) || q(c | x + noise)), and the sd of that noise.
+    posterior_shift
+        Pixels, at most, by which images move at random where q is taught by labels, by the
+        start or by consistency (with image_shape only).
     annihilation
         Penalty on the entropy of the mean of q: empties components that the data do not need.
     init
@@ -115,6 +118,7 @@ dtype, random_state, checkpoint, callback, verbose
         "cross_entropy_weight": [Interval(Real, 0, None, closed="left")],
         "consistency": [Interval(Real, 0, None, closed="left")],
         "consistency_noise": [Interval(Real, 0, None, closed="left")],
+        "posterior_shift": [Interval(Integral, 0, None, closed="left")],
         "annihilation": [Interval(Real, 0, None, closed="left")],
         "init": [StrOptions({"auto", "kmeans", "gmm", "random", "uniform"}), "array-like"],
         "start_share": [Interval(Real, 0, 1, closed="left")],
@@ -142,6 +146,7 @@ dtype, random_state, checkpoint, callback, verbose
         cross_entropy_weight: float = 1.0,
         consistency: float = 0.0,
         consistency_noise: float = 0.1,
+        posterior_shift: int = 0,
         annihilation: float = 0.0,
         noise: float = 0.0,
         reg_covar: float = 1e-3,
@@ -187,6 +192,7 @@ dtype, random_state, checkpoint, callback, verbose
         self.cross_entropy_weight = cross_entropy_weight
         self.consistency = consistency
         self.consistency_noise = consistency_noise
+        self.posterior_shift = posterior_shift
         self.annihilation = annihilation
         self.noise = noise
         self.reg_covar = reg_covar
@@ -251,7 +257,10 @@ dtype, random_state, checkpoint, callback, verbose
         labels = column_or_1d(y, warn=True)
         if len(labels) != n_samples:
             raise ValueError(f"X has {n_samples} samples, but y has {len(labels)}")
-        if labels.dtype.kind not in "biuf" or not np.array_equal(labels, np.trunc(labels)):
+        whole = labels.dtype.kind in "biu" or (
+            labels.dtype.kind == "f" and np.array_equal(labels, np.trunc(labels))
+        )
+        if not (whole and np.isfinite(labels).all()):
             raise ValueError("y must hold integers: a component 0..K-1, or -1 where unknown")
         labels = labels.astype(np.int64)
         if labels.min() < -1 or labels.max() >= k:
@@ -326,6 +335,8 @@ dtype, random_state, checkpoint, callback, verbose
 
     def _settings(self) -> dict[str, Any]:
         temperature_at(self.temperature, 0.0, 1)  # raises
+        if self.posterior_shift and self.image_shape is None:
+            raise ValueError("posterior_shift moves images: give image_shape, or leave it 0")
         temperature = self.temperature
         if not isinstance(temperature, int | float):
             temperature = (temperature[0], temperature[1])
@@ -341,6 +352,7 @@ dtype, random_state, checkpoint, callback, verbose
             "cross_entropy_weight": self.cross_entropy_weight,
             "consistency": self.consistency,
             "consistency_noise": self.consistency_noise,
+            "posterior_shift": self.posterior_shift,
         }
 
     def _build_model(self, n_components: int) -> VMoNFCore:

@@ -30,6 +30,7 @@ _MODULES = {
     "vmonf/circles": "mixflow.experiments.vmonf.circles",
     "vmonf/circles-semi": "mixflow.experiments.vmonf.circles_semi",
     "vmonf/head-to-head": "mixflow.experiments.vmonf.head_to_head",
+    "vmonf/mnist": "mixflow.experiments.vmonf.mnist",
     "vmonf/pinwheel-3": "mixflow.experiments.vmonf.pinwheel_3",
     "vmonf/pinwheel-5": "mixflow.experiments.vmonf.pinwheel_5",
 }

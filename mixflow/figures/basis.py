@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from mixflow import basis
 from mixflow.basis.learning import Regions
@@ -34,23 +35,14 @@ def crossing_region(arrays: Arrays) -> Figure:
     arrays
         Of a run of ``gmm-basis/figures-1-7``.
     """
-    x, truth = arrays["x"][0], arrays["target"][0]
-    n = len(arrays["crossings sigma=1r"])
-    middle = np.interp(0.5, truth.cumsum() / truth.sum(), np.arange(len(x)))
-    per_cell = len(x) / (n + 24)
-    twice = np.flatnonzero(arrays["crossings sigma=1r"] == 2)
-    cell = twice[np.abs(twice + 12.5 - middle / per_cell).argmin()] if len(twice) else n // 2
-    centre = int((cell + 12.5) * per_cell)
-    step = (x[1] - x[0]) * per_cell
-    fig, panels = plt.subplots(1, 2, figsize=(9.6, 3.6), layout="constrained", sharey=True)
+    u, x, truth = arrays["u"], arrays["x"][0], arrays["target"][0]
+    twice = np.flatnonzero(arrays["crossings sigma=1r"] == 2) + 0.5
+    middle = np.interp(0.5, truth.cumsum() / truth.sum(), u)
+    mean = twice[np.abs(twice - middle).argmin()] if len(twice) else middle
+    part, region = np.abs(u - mean) < 9, np.interp([mean - 1, mean + 1], u, x)
+    fig, panels = plt.subplots(1, 2, figsize=(8.0, 3.4), layout="constrained", sharey=True)
     for axes, t in zip(panels, (1, 3), strict=True):
-        part = slice(max(0, int(centre - 9 * per_cell)), int(centre + 9 * per_cell))
-        axes.axvspan(
-            x[centre] - step,
-            x[centre] + step,
-            color="0.88",
-            label=r"region $\omega_i$, $\mu_i\pm r$",
-        )
+        axes.axvspan(*region, color="0.88", label=r"region $\omega_i$, $\mu_i\pm r$")
         axes.plot(x[part], truth[part], **_TARGET)
         axes.plot(x[part], arrays[f"fit sigma={t}r"][part], **_line(1, label="fit"))
         axes.set(xlabel=_X, title=rf"$\sigma = {t if t > 1 else ''}r$")
@@ -62,7 +54,7 @@ def crossing_region(arrays: Arrays) -> Figure:
 
 def two_targets(arrays: Arrays) -> Figure:
     """Draw figure 3: the densities of the two targets."""
-    fig, panels = plt.subplots(1, 2, figsize=(9.6, 3.4), layout="constrained")
+    fig, panels = plt.subplots(1, 2, figsize=(8.0, 3.2), layout="constrained")
     names = ("8 normals", "normals, t and uniforms")
     for number, (axes, name) in enumerate(zip(panels, names, strict=True)):
         axes.plot(arrays["x"][number], arrays["target"][number], **_TARGET)
@@ -74,7 +66,7 @@ def two_targets(arrays: Arrays) -> Figure:
 def start(arrays: Arrays, n: int) -> Figure:
     """Draw figure 4: the mixture before any point, with all weights 1/n."""
     fig, axes = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
-    u = np.linspace(-12, n + 12, len(arrays["start sigma=1r"]))
+    u = arrays["u"]
     inside = (u >= 0) & (u <= n)
     axes.plot(u, np.where(inside, 1 / n, 0), color="black", linewidth=1.6, label="uniform")
     for index, t in enumerate((1, 3)):
@@ -114,7 +106,7 @@ def fit_of(arrays: Arrays, number: int) -> Figure:
 
 def six_fits(arrays: Arrays) -> Figure:
     """Draw figure 7: six more targets, three of each family, with algorithm 2's fits."""
-    fig, panels = plt.subplots(2, 3, figsize=(9.6, 5.4), layout="constrained")
+    fig, panels = plt.subplots(2, 3, figsize=(8.0, 5.0), layout="constrained")
     for position, axes in enumerate(panels.flat):
         number = position + 2
         axes.plot(arrays["x"][number], arrays["target"][number], **_TARGET)
@@ -132,7 +124,7 @@ def six_fits(arrays: Arrays) -> Figure:
 
 def kernels(learning_sigmas: Sequence[float] = (0.5, 1, 3)) -> Figure:
     """Draw what one point adds to the weights around it, in algorithm 1 and in algorithm 2."""
-    fig, panels = plt.subplots(1, 2, figsize=(9.6, 3.6), layout="constrained", sharey=True)
+    fig, panels = plt.subplots(1, 2, figsize=(8.0, 3.4), layout="constrained", sharey=True)
     lag = np.arange(-8, 9)
     names: dict[Regions, str] = {
         "average": "mean of both sides subtracted",
@@ -150,7 +142,7 @@ def kernels(learning_sigmas: Sequence[float] = (0.5, 1, 3)) -> Figure:
     panels[0].axhline(0, color="black", linewidth=0.6)
     panels[0].plot(0, 1, "k*", markersize=9, label="algorithm 2: 1, and nowhere else")
     panels[1].axhline(0, color="black", linewidth=0.6)
-    panels[0].set_ylabel("added to the weight, G (shares of a point)")
+    panels[0].set_ylabel("added to the weight (points)")
     panels[0].legend(fontsize="small")
     return fig
 
@@ -185,12 +177,23 @@ def series(
         axes.axhline(
             height, color=COLOURS[index], linewidth=0.9, alpha=0.8, linestyle=":", label=name
         )
-    axes.set(xscale="log", yscale="log", xlabel=x, ylabel=y)
-    axes.grid(alpha=0.3, which="both")
+    axes.set(xlabel=x, ylabel=y)
+    _logarithmic(axes)
     axes.legend(fontsize="small")
     fig = axes.get_figure()
     assert isinstance(fig, Figure)
     return fig
+
+
+def _logarithmic(axes: Axes) -> None:
+    """Make both axes logarithmic, with plain numbers at 1, 2 and 5 times powers of ten."""
+    axes.set(xscale="log", yscale="log")
+    for axis in (axes.xaxis, axes.yaxis):
+        low, high = sorted(axis.get_view_interval())
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 300 * low else (1,)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
+    axes.grid(alpha=0.3, which="both")
 
 
 def loss_against_time(tables: Mapping[str, pd.DataFrame]) -> Figure:
@@ -201,21 +204,21 @@ def loss_against_time(tables: Mapping[str, pd.DataFrame]) -> Figure:
     tables
         Family -> data frame with columns ``method``, ``L``, ``standard error`` and ``ms``.
     """
+    methods = list(dict.fromkeys(m for table in tables.values() for m in sorted(table["method"])))
     fig, panels = plt.subplots(
-        1, len(tables), figsize=(10.4, 4.6), layout="constrained", squeeze=False
+        1, len(tables), figsize=(8.4, 4.6), layout="constrained", squeeze=False
     )
     for axes, (family, table) in zip(panels[0], tables.items(), strict=True):
-        for index, (method, rows) in enumerate(table.groupby("method", sort=False)):
-            look = style(index)
+        for index, method in enumerate(methods):
+            rows, look = table[table["method"] == method], style(index)
             turn = index // len(COLOURS)
             axes.errorbar(
                 rows["ms"], rows["L"], yerr=rows["standard error"], color=look["color"],
                 marker=look["marker"], markerfacecolor="white" if turn else look["color"],
                 linestyle="none", markersize=6, capsize=2, label=method,
             )  # fmt: skip
-        axes.set(xscale="log", yscale="log", title=family)
-        axes.set(xlabel="time of a fit (ms)", ylabel="L (0 is perfect, 2 the worst)")
-        axes.grid(alpha=0.3, which="both")
+        axes.set(title=family, xlabel="time of a fit (ms)", ylabel="L (0 is perfect, 2 the worst)")
+        _logarithmic(axes)
     fig.legend(
         *panels[0, 0].get_legend_handles_labels(),
         loc="outside lower center",
@@ -234,7 +237,7 @@ def gains(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
         Family -> (L of the paper's best cell, L of the improved rule), both (T,).
     """
     fig, panels = plt.subplots(
-        1, len(pairs), figsize=(9.6, 4.4), layout="constrained", squeeze=False
+        1, len(pairs), figsize=(8.0, 4.0), layout="constrained", squeeze=False
     )
     for axes, (family, (paper, ours)) in zip(panels[0], pairs.items(), strict=True):
         ends = min(paper.min(), ours.min()) * 0.9, max(paper.max(), ours.max()) * 1.1
@@ -243,8 +246,9 @@ def gains(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
             paper, ours, s=8, alpha=0.4, linewidths=0, color=COLOURS[0], rasterized=True,
             label=f"a target ({(ours < paper).mean():.0%} below the line)",
         )  # fmt: skip
-        axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends, title=family, aspect="equal")
         axes.set(xlabel="L of the paper's best cell", ylabel="L of the improved rule")
-        axes.grid(alpha=0.3, which="both")
+        axes.set(xlim=ends, ylim=ends, title=family)
+        _logarithmic(axes)
+        axes.set_aspect("equal")
         axes.legend(loc="upper left", fontsize="small")
     return fig

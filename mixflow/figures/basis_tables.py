@@ -67,10 +67,12 @@ def keys_of(runs: Sequence[StoredRun]) -> list[tuple[str, str]]:
     return [(str(model), str(setting)) for model, setting in pairs.to_numpy()]
 
 
-def paired(runs: Sequence[StoredRun], ours: tuple[str, str]) -> dict[str, Any]:
-    """Compare a rule, target by target, with the best of the paper's cells.
+def paired(
+    runs: Sequence[StoredRun], ours: tuple[str, str], models: Sequence[str]
+) -> dict[str, Any]:
+    """Compare a rule, target by target, with the best of other models' settings.
 
-    The paper's best cell is chosen on the same targets, in its favour.
+    The best is chosen on the same targets, in its favour.
 
     Parameters
     ----------
@@ -78,6 +80,8 @@ def paired(runs: Sequence[StoredRun], ours: tuple[str, str]) -> dict[str, Any]:
         Runs of table 1 or 2.
     ours
         Model and setting of our rule.
+    models
+        Models to compare with, such as ``algorithm-1`` and ``algorithm-2``.
 
     Returns
     -------
@@ -86,7 +90,7 @@ def paired(runs: Sequence[StoredRun], ours: tuple[str, str]) -> dict[str, Any]:
         difference), ``error`` (its standard error), ``t``, ``p`` (paired t test), ``wilcoxon_p``,
         ``better`` (share of targets).
     """
-    cells = [key for key in keys_of(runs) if key[0] in ("algorithm-1", "algorithm-2")]
+    cells = [key for key in keys_of(runs) if key[0] in models]
     values = {key: losses(runs, *key) for key in cells}
     best = min(cells, key=lambda key: values[key].mean())
     paper, rule = values[best], losses(runs, *ours)

@@ -25,6 +25,11 @@ class VMoNF(nn.Module):
     network
         Maps (N, *event) to logits (N, K).
 
+    Attributes
+    ----------
+    temperature
+        T of the softmax of q, buffer of shape (); training moves it, and q keeps its last.
+
     Examples
     --------
     >>> from mixflow.flows import VectorFlow
@@ -37,28 +42,32 @@ class VMoNF(nn.Module):
     def __init__(self, mixture: Mixture, network: nn.Module) -> None:
         super().__init__()
         self.mixture, self.network = mixture, network
+        self.temperature: Tensor
+        self.register_buffer("temperature", torch.ones(()))
 
     @property
     def n_components(self) -> int:
         """K."""
         return self.mixture.n_components
 
-    def log_q(self, x: Tensor, temperature: float = 1.0) -> Tensor:
-        """Return log q(c | x) of a softmax at that temperature: (N, *event) -> (N, K)."""
+    def log_q(self, x: Tensor) -> Tensor:
+        """Return log q(c | x), a softmax at the temperature: (N, *event) -> (N, K)."""
         logits = in_chunks(self.network, x, max(1, self.mixture.chunk * self.n_components))
         if logits.shape != (len(x), self.n_components):
             raise ValueError(
                 f"the network must give logits of shape {(len(x), self.n_components)}, got "
                 f"{tuple(logits.shape)}"
             )
-        return torch.log_softmax(logits / temperature, dim=1)
+        return torch.log_softmax(logits / self.temperature, dim=1)
 
-    def elbo(self, x: Tensor, temperature: float = 1.0) -> Tensor:
+    def elbo(self, x: Tensor) -> Tensor:
         """Return the ELBO of every sample in nats, at most log p(x): (N, *event) -> (N,)."""
-        return functional.lower_bound(self.mixture.log_joint(x), self.log_q(x, temperature).exp())
+        return functional.lower_bound(self.mixture.log_joint(x), self.log_q(x).exp())
 
-    def gap(self, x: Tensor, temperature: float = 1.0) -> Tensor:
+    def gap(self, x: Tensor) -> Tensor:
         """Return KL(q(c | x) || p(c | x)) in nats, at least 0: (N, *event) -> (N,)."""
-        log_q = self.log_q(x, temperature)
-        log_posterior = torch.log_softmax(self.mixture.log_joint(x), dim=1)
-        return functional.divergence(log_q, log_posterior)
+        log_joint = self.mixture.log_joint(x)
+        # As in functional.posterior: a sample of density 0 says nothing about c.
+        impossible = (log_joint == -torch.inf).all(1, keepdim=True)
+        log_joint = torch.where(impossible, self.mixture.log_weights, log_joint)
+        return functional.divergence(self.log_q(x), torch.log_softmax(log_joint, dim=1))

@@ -6,12 +6,12 @@ import warnings
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
-from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
+from sklearn.neighbors import KNeighborsRegressor, NearestNeighbors
 from sklearn.semi_supervised import LabelSpreading
 from torch import Tensor, from_numpy
 
-# Label spreading solves over a graph of all samples; beyond this many, neighbours decide.
-SPREAD_SAMPLES = 5000
+# Label spreading solves over a graph of all samples: of so many at most.
+SPREAD_SAMPLES = 3000
 
 
 def start_from_labels(x: np.ndarray, labels: np.ndarray, start: Tensor | None, k: int) -> Tensor:
@@ -49,23 +49,27 @@ def start_from_labels(x: np.ndarray, labels: np.ndarray, start: Tensor | None, k
 
 def _spread(x: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
     known = labels >= 0
-    if len(x) > SPREAD_SAMPLES or known.all():
-        model = KNeighborsClassifier(min(5, int(known.sum()))).fit(x[known], labels[known])
-    else:
-        # alpha near 1 lets labels travel far, along a ring; at scikit-learn's 0.2 the nearest
-        # labels decide, and a fifth of the circles' samples start on the wrong ring.
-        nearest = NearestNeighbors(n_neighbors=min(10, len(x) - 1)).fit(x).kneighbors()[0]
-        width = 0.7 * np.median(nearest[:, -1]) + np.finfo(float).tiny
-        model = LabelSpreading(gamma=1 / (2 * width**2), alpha=0.99, max_iter=1000)
-        with warnings.catch_warnings():
-            # Samples that no label reaches: 0/0, mended below.
-            warnings.simplefilter("ignore", RuntimeWarning)
-            model.fit(x, labels)
+    if known.all():
+        return np.asarray(np.eye(k)[labels])
+    if len(x) > SPREAD_SAMPLES:
+        # On a part, all labels in it; then every sample asks its neighbours there.
+        free = np.flatnonzero(~known)
+        some = free[:: max(1, len(free) // max(1, SPREAD_SAMPLES - int(known.sum())))]
+        rows = np.concatenate([np.flatnonzero(known), some])[:SPREAD_SAMPLES]
+        near = KNeighborsRegressor(min(5, len(rows)))
+        return np.asarray(near.fit(x[rows], _spread(x[rows], labels[rows], k)).predict(x))
+    # alpha near 1 lets labels travel far, along a ring; at scikit-learn's 0.2 the nearest
+    # labels decide, and a fifth of the circles' samples start on the wrong ring.
+    nearest = NearestNeighbors(n_neighbors=min(10, len(x) - 1)).fit(x).kneighbors()[0]
+    # Repeated samples are no distance apart.
+    width = max(0.7 * np.median(nearest[:, -1]), 1e-3 * x.std())
+    model = LabelSpreading(gamma=1 / (2 * width**2), alpha=0.99, max_iter=1000)
+    with warnings.catch_warnings():
+        # Samples that no label reaches: 0/0, mended below.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        model.fit(x, labels)
     r = np.zeros((len(x), k))
-    spread = isinstance(model, LabelSpreading)
-    r[:, model.classes_.astype(int)] = (
-        model.label_distributions_ if spread else model.predict_proba(x)
-    )
+    r[:, model.classes_.astype(int)] = model.label_distributions_
     unreached = ~np.isfinite(r).all(1) | (r.sum(1) <= 0)
     r[unreached] = 1 / k
     return r

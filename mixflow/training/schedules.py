@@ -100,7 +100,7 @@ def temperature_at(temperature: Temperature, share: float, n_features: int) -> f
     numbers = all(isinstance(t, int | float) and t > 0 for t in pair)
     if len(pair) != 2 or not numbers:
         raise ValueError(
-            "posterior_temperature must be a positive number, a pair (start, end) of such, or "
+            "temperature must be a positive number, a pair (start, end) of such, or, in EM, "
             f"'per_dimension', got {temperature!r}"
         )
     start, end = pair

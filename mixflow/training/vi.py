@@ -30,6 +30,9 @@ class VISettings(MinibatchSettings):
         Factor on KL(q(c | x) || q(c | x')), x' being x with more noise.
     consistency_noise
         Sd of that noise.
+    posterior_shift
+        Pixels, at most, by which images move at random, up, down, left and right, where q is
+        taught: by labels, by the start, and as x' of consistency.
     """
 
     temperature: Temperature = 1.0
@@ -37,6 +40,7 @@ class VISettings(MinibatchSettings):
     smoothing: float = 0.1
     consistency: float = 0.0
     consistency_noise: float = 0.1
+    posterior_shift: int = 0
 
 
 class VI(Minibatches):
@@ -49,13 +53,19 @@ class VI(Minibatches):
     module: VMoNF
     settings: VISettings
 
+    def loss(self, step: int) -> Tensor:
+        """Return minus the ELBO per sample, with what labels teach."""
+        temperature = temperature_at(self.settings.temperature, self.share(step), 1)
+        self.module.temperature.fill_(temperature)
+        return super().loss(step)
+
     def _bound(self, x: Tensor, log_joint: Tensor, share: float) -> tuple[Tensor, Tensor]:
-        log_q = self.module.log_q(x, temperature_at(self.settings.temperature, share, 1))
+        log_q = self.module.log_q(x)
         q = log_q.exp()
         # Not functional.lower_bound: the gradient of -q log q is infinite where q underflows.
         bound = (q * (log_joint - log_q)).sum(1)
         if self.settings.consistency:
-            near = x + self.settings.consistency_noise * torch.randn_like(x)
+            near = self._moved(x + self.settings.consistency_noise * torch.randn_like(x))
             kl = functional.divergence(log_q.detach(), self.module.log_q(near))
             bound = bound - self.settings.consistency * kl
         return bound, q
@@ -63,9 +73,40 @@ class VI(Minibatches):
     def _start_loss(self, x: Tensor, log_joint: Tensor, r: Tensor) -> Tensor:
         smoothing = self.settings.smoothing
         target = (1 - smoothing) * r + smoothing / r.shape[1]
-        taught = F.cross_entropy(self.module.log_q(x), target)
+        taught = F.cross_entropy(self.module.log_q(self._moved(x)), target)
         return super()._start_loss(x, log_joint, r) + taught
 
     def _label_loss(self, x: Tensor, labels: Tensor) -> Tensor:
         weight = self.settings.cross_entropy_weight
-        return weight * F.cross_entropy(self.module.log_q(x), labels)
+        return weight * F.cross_entropy(self.module.log_q(self._moved(x)), labels)
+
+    def _moved(self, x: Tensor) -> Tensor:
+        return shifted(x, self.settings.posterior_shift)
+
+
+def shifted(images: Tensor, most: int) -> Tensor:
+    """Move every image by -most ... most pixels along each axis, its border repeated.
+
+    Parameters
+    ----------
+    images
+        Shape (N, C, H, W).
+    most
+        Largest shift in pixels; 0 returns the images themselves and draws nothing.
+
+    Returns
+    -------
+    Tensor
+        Shape (N, C, H, W).
+    """
+    if not most:
+        return images
+    n, _, height, width = images.shape
+    padded = F.pad(images, (most,) * 4, mode="replicate")
+    start = torch.randint(2 * most + 1, (2, n, 1)).to(images.device)
+    rows = start[0] + torch.arange(height, device=images.device)
+    columns = start[1] + torch.arange(width, device=images.device)
+    each = torch.arange(n, device=images.device)[:, None, None]
+    # Indices on both sides of the slice: the channels come last.
+    windows = padded[each, :, rows[:, :, None], columns[:, None, :]]
+    return windows.permute(0, 3, 1, 2)

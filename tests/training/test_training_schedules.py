@@ -104,7 +104,7 @@ def test_temperatures():
 
 @pytest.mark.parametrize("wrong", [0, -1.0, (1.0, 0.0), (1.0,), (1, 2, 3), "per_dim", (1.0, "2")])
 def test_wrong_temperatures_are_named(wrong):
-    with pytest.raises(ValueError, match="posterior_temperature must be a positive number"):
+    with pytest.raises(ValueError, match="temperature must be a positive number"):
         temperature_at(wrong, 0.5, 4)
 
 

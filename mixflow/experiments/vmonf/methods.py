@@ -13,6 +13,7 @@ from sklearn.mixture import GaussianMixture
 
 from mixflow.estimators import GenMM, VMoNF
 from mixflow.experiments.base import RunContext
+from mixflow.experiments.vmonf.recipes import BASELINES
 from mixflow.experiments.vmonf.sets import Plane
 from mixflow.training import StochasticEM, StochasticEMSettings
 from mixflow.training.minibatches import Minibatches, MinibatchSettings
@@ -42,9 +43,9 @@ class StochasticEMMixture(VMoNF):
             self.mixture_, settings=StochasticEMSettings(**common, posterior=self.kind), **data
         )
 
-    def predict(self, X: Any) -> np.ndarray:
-        """Return the most responsible component: there is no network to ask."""
-        return self.posterior(X).argmax(axis=1)
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the exact posterior, (N, 2) -> (N, K): there is no trained network to ask."""
+        return self.posterior(X)
 
 
 @dataclass
@@ -68,11 +69,18 @@ def fit(
     if config.model in ("spectral clustering", "HDBSCAN"):
         return Fitted(cluster(config, plane), False)
     model = _estimator(config, plane, context, callback)
-    model.fit(plane.x, plane.labels if (plane.labels >= 0).any() else None)
+    labels = plane.labels if uses_labels(config, plane) else None
+    model.fit(plane.x, labels)
     if model.interrupted_:
         raise KeyboardInterrupt
     model.set_params(callback=None, checkpoint=None)
     return Fitted(model.predict(plane.x_test), True, model.score_samples, model)
+
+
+def uses_labels(config: Any, plane: Plane) -> bool:
+    """Say whether labels name the components: there are some, and the model takes them."""
+    takes = config.model not in (*BASELINES, "single flow", "EM every 5 epochs")
+    return takes and config.start == "labels" and bool((plane.labels >= 0).any())
 
 
 def cluster(config: Any, plane: Plane) -> np.ndarray:
@@ -119,7 +127,8 @@ def _estimator(
     if init == "spectral":
         init = spectral(plane.x, config.n_components, config.seed)
     if init == "labels":
-        init = "auto"
+        known = uses_labels(config, plane)
+        init = "auto" if known else "kmeans"
     if config.model == "EM every 5 epochs":
         return GenMM(**common, init=init, m_step="dense", em_every=5)
     kind = POSTERIORS.get(config.model)

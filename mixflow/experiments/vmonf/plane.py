@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -11,14 +12,16 @@ import pandas as pd
 from pydantic import Field, model_validator
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
+from mixflow.estimators import GenMM, VMoNF
 from mixflow.experiments.base import Config, Result, RunContext
 from mixflow.experiments.models import pack
-from mixflow.experiments.vmonf.methods import Fitted, fit, samples_by_component
+from mixflow.experiments.vmonf.methods import Fitted, fit, samples_by_component, uses_labels
 from mixflow.experiments.vmonf.recipes import BASELINES, Model, recipe
 from mixflow.experiments.vmonf.sets import Plane, PlaneSet, draw
 from mixflow.metrics.clustering import components_in_use, failures, matched_accuracy
 from mixflow.metrics.likelihood import integral_2d
 from mixflow.metrics.likelihood import plane as grid_around
+from mixflow.results.files import arrays_bytes, read_arrays, write_atomically
 
 Start = Literal["kmeans", "random", "labels", "spectral"]
 N_FRAMES, N_CURVE = 48, 2000
@@ -64,7 +67,7 @@ class PlaneConfig(Config):
         dataset, model = (values.get(n, fields[n].default) for n in ("dataset", "model"))
         try:
             known = recipe(dataset, model)
-        except (KeyError, AttributeError):
+        except (KeyError, AttributeError, TypeError):
             return values  # the types say what is wrong
         given = {name: value for name, value in values.items() if value is not None}
         foreign = [
@@ -80,13 +83,14 @@ class PlaneConfig(Config):
 def run(config: PlaneConfig, context: RunContext) -> Result:
     """Fit the model, and measure it on fresh samples."""
     plane = draw(config.dataset, config.seed, size=config.size)
-    watch = _Watch(config, plane)
+    watch = _Watch(config, plane, context.checkpoint)
     start = time.perf_counter()
     fitted = fit(config, plane, context, watch)
     costs = {"fit_seconds": time.perf_counter() - start - watch.seconds}
     metrics = _clustering(config, plane, fitted) | _density(plane, fitted)
-    arrays = watch.curves()
+    arrays: dict[str, np.ndarray] = {}
     if config.model not in BASELINES:
+        arrays = watch.curves(fitted.model.history_)
         parameters = fitted.model._module().parameters()
         costs["parameters"] = float(sum(p.numel() for p in parameters))
     if config.keep and config.model not in BASELINES:
@@ -99,7 +103,7 @@ def _clustering(config: PlaneConfig, plane: Plane, fitted: Fitted) -> dict[str, 
     y = plane.y_test if fitted.of_test else plane.y[: len(component)]
     k = config.n_components or int(component.max()) + 1
     wrong = failures(y, component, n_components=max(k, int(component.max()) + 1))
-    labelled = config.dataset == "circles-semi" and fitted.of_test and config.start == "labels"
+    labelled = fitted.of_test and uses_labels(config, plane)
     return {
         # Where labels name the components, they need no matching.
         "accuracy": float((y == component).mean()) if labelled else matched_accuracy(y, component),
@@ -123,7 +127,7 @@ def _density(plane: Plane, fitted: Fitted) -> dict[str, float]:
         "nats_below_true": true - ours,
         "integral": integral_2d(fitted.log_prob, plane.x, margin=1.0, resolution=400),
     }
-    if type(fitted.model).__name__ == "VMoNF":
+    if type(fitted.model) is VMoNF:
         out["elbo_gap"] = float(fitted.model.gap(plane.x_test).mean())
         posterior = fitted.model.posterior(plane.x_test).argmax(1)
         out["posterior_accuracy"] = matched_accuracy(plane.y_test, posterior)
@@ -136,8 +140,10 @@ def _pictures(config: PlaneConfig, plane: Plane, fitted: Fitted) -> dict[str, np
     x, y, nodes = grid_around(plane.x[:N_CURVE], GRID)
     q = model.predict_proba(nodes).reshape(GRID, GRID, -1)
     shown = slice(0, 3000)
+    # Only what ``mixflow.load`` reads: a mixture trained by EM on batches is no estimator.
+    packed = {"model": pack(model)} if type(model) in (VMoNF, GenMM) else {}
     return {
-        "model": pack(model),
+        **packed,
         "grid_x": x,
         "grid_y": y,
         "posterior": np.round(255 * q).astype(np.uint8),
@@ -150,47 +156,60 @@ def _pictures(config: PlaneConfig, plane: Plane, fitted: Fitted) -> dict[str, np
 
 
 class _Watch:
-    """Look at a fit while it runs: ELBO and log p on test samples, and frames."""
+    """Look at a fit while it runs: ELBO and log p on test samples, and frames.
 
-    def __init__(self, config: PlaneConfig, plane: Plane) -> None:
+    The curves go into the fit's history, which its checkpoints hold; frames into a file beside
+    the checkpoints, so that a run that was cut has those from before.
+    """
+
+    def __init__(self, config: PlaneConfig, plane: Plane, folder: Path) -> None:
         self.config, self.plane, self.seconds = config, plane, 0.0
-        epochs = config.epochs or 1
-        self.every = max(1, epochs // N_FRAMES)
+        self.every = max(1, (config.epochs or 1) // N_FRAMES)
         self.lines = grid_around(plane.x[:N_CURVE], FRAME_GRID)
-        self.seen: list[dict[str, float]] = []
-        self.maps: list[np.ndarray] = []
-        self.drawn: list[np.ndarray] = []
+        self.path = folder / "frames.npz"
+        self.seen = read_arrays(self.path) if self.path.exists() else {}
 
     def __call__(self, model: Any, epoch: int) -> dict[str, float]:
         if epoch % self.every and epoch + 1 != self.config.epochs:
             return {}
         start = time.perf_counter()
         x, y = self.plane.x_test[:N_CURVE], self.plane.y_test[:N_CURVE]
-        record = {"epoch": epoch + 1.0, "test_log_likelihood": float(model.score(x))}
-        if type(model).__name__ == "VMoNF":
+        record = {"test_log_likelihood": float(model.score(x))}
+        if type(model) is VMoNF:
             record["test_elbo"] = float(model.elbo(x).mean())
             record["accuracy"] = matched_accuracy(y, model.predict(x))
             if self.config.keep:
-                q = model.predict_proba(self.lines[2])
-                self.maps.append(np.round(255 * q).astype(np.uint8))
-                self.drawn.append(samples_by_component(model, FRAME_SAMPLES, self.config.seed))
-        self.seen.append(record)
+                self._frame(model, epoch)
         self.seconds += time.perf_counter() - start
-        return {}
+        return record
 
-    def curves(self) -> dict[str, np.ndarray]:
-        """Return the curves, by name, each (T,)."""
-        frame = pd.DataFrame(self.seen)
-        return {f"curve_{name}": frame[name].to_numpy() for name in frame}
+    def _frame(self, model: VMoNF, epoch: int) -> None:
+        q = model.predict_proba(self.lines[2])
+        drawn = samples_by_component(model, FRAME_SAMPLES, self.config.seed)
+        self.seen[f"map {epoch:06d}"] = np.round(255 * q).astype(np.uint8)
+        self.seen[f"samples {epoch:06d}"] = drawn.reshape(-1, 2).astype(np.float32)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.path, arrays_bytes(self.seen))
+
+    def curves(self, history: pd.DataFrame) -> dict[str, np.ndarray]:
+        """Return the curves of a fit, by name, each (T,)."""
+        if "test_log_likelihood" not in history:
+            return {}
+        looked = history.dropna(subset=["test_log_likelihood"])
+        names = [n for n in ("test_log_likelihood", "test_elbo", "accuracy") if n in looked]
+        out = {f"curve_{name}": looked[name].to_numpy() for name in names}
+        return {"curve_epoch": looked["epoch"].to_numpy() + 1, **out}
 
     def frames(self) -> dict[str, np.ndarray]:
         """Return maps (T, G, G, K), samples (T, K M, 2) and the components (K M,)."""
-        if not self.maps:
+        maps = [self.seen[name] for name in sorted(self.seen) if name.startswith("map")]
+        drawn = [self.seen[name] for name in sorted(self.seen) if name.startswith("samples")]
+        if not maps:
             return {}
-        k = self.maps[0].shape[1]
+        k = maps[0].shape[1]
         return {
-            "frame_maps": np.stack(self.maps).reshape(-1, FRAME_GRID, FRAME_GRID, k),
-            "frame_samples": np.stack(self.drawn).reshape(len(self.drawn), -1, 2).astype("f4"),
+            "frame_maps": np.stack(maps).reshape(-1, FRAME_GRID, FRAME_GRID, k),
+            "frame_samples": np.stack(drawn),
             "frame_components": np.repeat(np.arange(k), FRAME_SAMPLES),
             "frame_x": self.lines[0],
             "frame_y": self.lines[1],

@@ -99,6 +99,31 @@ def duel(rows: pd.DataFrame, target: float) -> pd.DataFrame:
     return pd.DataFrame.from_dict(lines, orient="index").rename_axis("method")
 
 
+def survivors(rows: pd.DataFrame, target: float) -> pd.DataFrame:
+    """Return a line per variant: K at the start, components in use at the end, and quality."""
+    table = wide(rows).assign(recipe=lambda t: named(t))
+    lines = {}
+    for recipe, runs in table.groupby("recipe", sort=False):
+        n, used = len(runs), runs["components_in_use"]
+        lines[recipe] = {
+            "start": runs["setting"].iloc[0].split(",")[0],
+            "exactly 5 in use": f"{int((used == 5).sum())} of {n}",
+            f"accuracy >= {target:g}": f"{int((runs['accuracy'] >= target).sum())} of {n}",
+            "accuracy": spread(runs["accuracy"], 4),
+            "nats below the true log p": middle(runs["nats_below_true"], 3),
+            "ELBO gap (nats)": middle(runs.get("elbo_gap"), 4),
+        }
+    return pd.DataFrame.from_dict(lines, orient="index").rename_axis("variant")
+
+
+def survivors_over_seeds(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return columns recipe, seed, components in use, for ``figures.success_over_seeds``."""
+    table = wide(rows)
+    used = table["components_in_use"]
+    frame = {"recipe": named(table), "seed": table["seed"], "components in use": used}
+    return pd.DataFrame(frame)
+
+
 def paired(rows: pd.DataFrame, metric: str, one: str, other: str, setting: str) -> pd.Series:
     """Return one model's values minus the other's, seed by seed.
 
