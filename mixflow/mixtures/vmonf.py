@@ -43,7 +43,8 @@ class VMoNF(nn.Module):
         super().__init__()
         self.mixture, self.network = mixture, network
         self.temperature: Tensor
-        self.register_buffer("temperature", torch.ones(()))
+        # In float64, so that a schedule's values stay what they are; a scalar promotes nothing.
+        self.register_buffer("temperature", torch.ones((), dtype=torch.double))
 
     @property
     def n_components(self) -> int:
