@@ -251,8 +251,8 @@ lines.append(
     f"{ours['nats_below_true'].mean():.3f} nats below the true density's (mean of {len(ours)} "
     f"seeds; the farthest {ours['nats_below_true'].max():.3f})"
     + (
-        f"; that of one flow with as many couplings as all five have, {one['nats_below_true'].median():.3f} "
-        "(median)."
+        "; that of one flow with as many couplings as all five have, "
+        f"{one['nats_below_true'].median():.3f} (median)."
         if len(one)
         else "."
     )
@@ -270,7 +270,7 @@ if run is not None:
         f"- **How loose is the bound?** Of the stored model on three wings, asked again here: mean "
         f"gap {gap.mean():.4f} nats, median {np.median(gap):.1e}; the loosest hundredth of the "
         f"samples makes {gap[:few].sum() / gap.sum():.0%} of it. Where a sample lies far from all "
-        "wings, log densities differ by hundreds of nats and a q that is wrong by a hair pays for it."
+        "wings, log densities differ by hundreds of nats, and a q that is wrong by a hair pays."
     )
 display(Markdown("\n".join(lines)))
 
@@ -285,8 +285,8 @@ display(Markdown("\n".join(lines)))
 #
 # **As published**: RealNVP {cite}`dinh2017realnvp` flows of 4 couplings with reversed order between
 # them, one hidden layer of 16 (two of 8 on rings), a network q with one hidden layer of 16 (two on
-# rings), Adam at 0.001, batches of 128, uniform weights, $T = e^{-t/1000}$, a random start. What the
-# paper leaves open and what we took: epochs on pinwheels (until T reaches 0.01), tanh units in q, a
+# rings), Adam at 0.001, batches of 128, uniform weights, $T = e^{-t/1000}$, a random start. What
+# the paper leaves open and what we took: epochs on pinwheels (until T reaches 0.01), tanh units in q, a
 # bounded scale in the couplings, and a first affine layer that whitens the data. The released
 # code's cross-entropy of labelled samples has the wrong sign; ours has the right one.
 #

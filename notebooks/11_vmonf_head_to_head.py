@@ -136,7 +136,7 @@ if page.profile != "smoke" and {"k-means", "random"} <= {
             + ", ".join(f"{good(m, 'k-means')} by {m}" for m in methods)
             + f". Given the good start, the closest to the true density is {best} "
             f"({below(best):.3f} nats below, median), and VI stands at {below('VMoNF'):.3f}: the "
-            "network's price is the difference, its gain that q answers without evaluating any flow."
+            "network's price is the difference, its gain that q answers without any flow."
         )
     )
 
@@ -146,8 +146,8 @@ if page.profile != "smoke" and {"k-means", "random"} <= {
 # Three ideas that the paper names and does not try, on the same five wings: **consistency** (q of a
 # sample and of the sample with noise must agree), a **shared trunk** (two of the four couplings
 # belong to all flows), and **annihilation**: start with K = 12 and add
-# $\lambda\, \mathrm{H}(\text{mean } q)$ to the loss, with $\lambda = 2$, so that components that the
-# data do not need die out. Five should remain.
+# $\lambda\, \mathrm{H}(\text{mean } q)$ to the loss, with $\lambda = 2$, so that components that
+# the data do not need die out. Five should remain.
 
 # %% tags=["hide-input"]
 ablations = Page("vmonf/ablations", profile)
@@ -168,7 +168,7 @@ show(
         for name, runs in table.groupby("recipe", sort=False)
     )
     + ".",
-    caption="Components that own at least 1 % of the test samples; the line is the number of wings.",
+    caption="Components that own at least 1 % of test samples; the line is the number of wings.",
 )
 
 # %% [markdown]

@@ -9,6 +9,7 @@ from mixflow.figures.classification import (
 )
 from mixflow.figures.density import density, plane, side_by_side
 from mixflow.figures.vmonf import (
+    accuracies_over_epochs,
     contingency,
     data_and_posterior,
     image_grid,
@@ -18,6 +19,7 @@ from mixflow.figures.vmonf import (
 )
 
 __all__ = [
+    "accuracies_over_epochs",
     "accuracy_by_components",
     "accuracy_over_epochs",
     "by_components",

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from mixflow.figures.density import plane
 from mixflow.figures.regions import Lines, draw_components, draw_regions, frame, legend_below, look
-from mixflow.figures.style import style
+from mixflow.figures.style import COLOURS, MARKERS, style
 from mixflow.metrics.clustering import NOISE, best_matching
 
 
@@ -215,6 +215,33 @@ def training_curves(curves: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Figure
     panels[0].legend(handles=kinds, fontsize="small")
     if named:
         panels[1].legend(handles=named, fontsize="small")
+    return fig
+
+
+def accuracies_over_epochs(curves: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw the accuracy of q and that of the exact posterior against the epoch.
+
+    Parameters
+    ----------
+    curves
+        Name -> data frame indexed by epoch with columns ``accuracy`` and
+        ``posterior_accuracy``, as shares.
+    """
+    fig, axes = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
+    for index, (name, table) in enumerate(curves.items()):
+        look = {"color": COLOURS[index], "marker": MARKERS[index], "markersize": 4}
+        axes.plot(table.index, table["accuracy"], label=f"q, {name}", **look)
+        axes.plot(
+            table.index,
+            table["posterior_accuracy"],
+            label=f"posterior, {name}",
+            linestyle="--",
+            markerfacecolor="none",
+            **look,
+        )
+    axes.set(xlabel="training epoch", ylabel="accuracy on test images (share)")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small", ncols=len(curves))
     return fig
 
 

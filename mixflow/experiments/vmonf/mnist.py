@@ -64,7 +64,7 @@ def run(config: MnistConfig, context: RunContext) -> Result:
         "fit_seconds": time.perf_counter() - start - curve.seconds,
         "parameters": float(sum(p.numel() for p in parameters)),
     }
-    metrics, arrays = _density(config, images, model), curve.arrays()
+    metrics, arrays = _density(config, images, model), curve.arrays(model.history_)
     if config.n_labelled_per_class == 0:
         judged = _judge(config, images, model, context)
         arrays["judged"] = judged
@@ -175,7 +175,6 @@ class _Curve:
     def __init__(self, config: MnistConfig, images: DigitImages) -> None:
         self.config, self.seconds = config, 0.0
         self.x, self.y = images.x_test[:N_CURVE], images.y_test[:N_CURVE]
-        self.seen: list[dict[str, float]] = []
 
     def __call__(self, model: VMoNF, epoch: int) -> dict[str, float]:
         start = time.perf_counter()
@@ -184,14 +183,14 @@ class _Curve:
             "accuracy": _accuracy(self.config, self.y, model.predict(self.x)),
             "posterior_accuracy": _accuracy(self.config, self.y, posterior),
         }
-        self.seen.append({"epoch": epoch + 1.0, **record})
         self.seconds += time.perf_counter() - start
         return record
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return the curves, by name, each (epochs,)."""
-        frame = pd.DataFrame(self.seen)
-        return {f"curve_{name}": frame[name].to_numpy() for name in frame}
+    def arrays(self, history: pd.DataFrame) -> dict[str, np.ndarray]:
+        """Return the curves of a fit, by name, each (epochs,): its history outlives a cut."""
+        curves = {name: history[name].to_numpy() for name in ("accuracy", "posterior_accuracy")}
+        curves["epoch"] = history["epoch"].to_numpy() + 1
+        return {f"curve_{name}": values for name, values in curves.items()}
 
 
 # Plan -----------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 
+from mixflow.experiments.vmonf.mnist_models import Model as ImageModel
 from mixflow.experiments.vmonf.recipes import Model
 
 KEYS = ["model", "setting", "seed"]
@@ -16,7 +17,8 @@ def wide(rows: pd.DataFrame) -> pd.DataFrame:
     """Return a line per run and a column per metric, with model, setting and seed, in order."""
     table = rows.pivot_table(index=KEYS, columns="metric", values="value", sort=False)
     table = table.reset_index().rename_axis(columns=None)
-    place = {model: index for index, model in enumerate(get_args(Model))}
+    models = (*get_args(Model), *get_args(ImageModel))
+    place = {model: index for index, model in enumerate(dict.fromkeys(models))}
     return table.sort_values(KEYS, key=lambda c: c.map(place) if c.name == "model" else c)
 
 
@@ -122,6 +124,26 @@ def survivors_over_seeds(rows: pd.DataFrame) -> pd.DataFrame:
     used = table["components_in_use"]
     frame = {"recipe": named(table), "seed": table["seed"], "components in use": used}
     return pd.DataFrame(frame)
+
+
+def mnist_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return a line per number of labels and model of the images of digits."""
+    lines = {}
+    table = wide(rows)
+    table["labels"] = table["setting"].str.extract(r"(\d+) labels", expand=False).astype(int)
+    for (labels, model), runs in table.groupby(["labels", "model"], sort=False):
+        lines[labels, model] = {
+            "accuracy": spread(runs["accuracy"], 4),
+            "posterior accuracy": spread(runs.get("posterior_accuracy"), 4),
+            "ARI": spread(runs["ari"], 3),
+            "NMI": spread(runs["nmi"], 3),
+            "log p(x), nats a pixel": spread(runs.get("test_log_likelihood"), 4),
+            "ELBO gap (nats)": middle(runs.get("elbo_gap"), 2),
+            "in use": spread(runs["components_in_use"], 1),
+            "seeds": str(len(runs)),
+        }
+    frame = pd.DataFrame.from_dict(lines, orient="index").sort_index(level=0, sort_remaining=False)
+    return frame.rename_axis(["labels a class", "model"])
 
 
 def paired(rows: pd.DataFrame, metric: str, one: str, other: str, setting: str) -> pd.Series:
