@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -229,7 +230,7 @@ def accuracies_over_epochs(curves: Mapping[str, pd.DataFrame]) -> Figure:
     """
     fig, axes = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
     for index, (name, table) in enumerate(curves.items()):
-        look = {"color": COLOURS[index], "marker": MARKERS[index], "markersize": 4}
+        look: dict[str, Any] = {"color": COLOURS[index], "marker": MARKERS[index], "markersize": 4}
         axes.plot(table.index, table["accuracy"], label=f"q, {name}", **look)
         axes.plot(
             table.index,
