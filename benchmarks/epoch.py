@@ -24,7 +24,7 @@ from benchmarks import common
 from mixflow import MixtureClassifier, load
 from mixflow.datasets import load_split
 from mixflow.datasets.split import Split
-from mixflow.experiments.em_gm_table_2 import RECIPES, Table2
+from mixflow.experiments.em_gm.table_2 import RECIPES, Table2
 
 Size = tuple[int, int]  # K, and the number of blocks
 

@@ -55,7 +55,7 @@ import pandas as pd
 from IPython.display import HTML, Markdown, display
 
 from mixflow.display import show
-from mixflow.experiments.gmm_basis_table_1 import IMPROVED
+from mixflow.experiments.gmm_basis.table_1 import IMPROVED
 from mixflow.figures import basis as pictures
 from mixflow.figures.basis_tables import comparison, keys_of, mean_table, paired, published_sampling
 from mixflow.pages import Page

@@ -197,8 +197,8 @@ def status(
 
 @app.command(
     epilog=_examples(
-        "mixflow notebook 01_em_gm_table_2",
-        "mixflow notebook notebooks/01_em_gm_table_2.py -p n_components=4 --out /tmp/pages",
+        "mixflow notebook 02_em_gm_letter",
+        "mixflow notebook notebooks/01_five_lines.py -p n_components=4 --out /tmp/pages",
     )
 )
 def notebook(

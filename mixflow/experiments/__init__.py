@@ -20,12 +20,12 @@ __all__ = [
 
 # Name -> module; modules are imported only when asked for. Each defines EXPERIMENT.
 _MODULES = {
-    "em-gm/table-2": "mixflow.experiments.em_gm_table_2",
-    "gmm-basis/figures-1-7": "mixflow.experiments.gmm_basis_figures",
-    "gmm-basis/findings": "mixflow.experiments.gmm_basis_findings",
-    "gmm-basis/table-1": "mixflow.experiments.gmm_basis_table_1",
-    "gmm-basis/table-2": "mixflow.experiments.gmm_basis_table_2",
-    "gmm-basis/table-3": "mixflow.experiments.gmm_basis_table_3",
+    "em-gm/table-2": "mixflow.experiments.em_gm.table_2",
+    "gmm-basis/figures-1-7": "mixflow.experiments.gmm_basis.figures",
+    "gmm-basis/findings": "mixflow.experiments.gmm_basis.findings",
+    "gmm-basis/table-1": "mixflow.experiments.gmm_basis.table_1",
+    "gmm-basis/table-2": "mixflow.experiments.gmm_basis.table_2",
+    "gmm-basis/table-3": "mixflow.experiments.gmm_basis.table_3",
     "vmonf/ablations": "mixflow.experiments.vmonf.ablations",
     "vmonf/circles": "mixflow.experiments.vmonf.circles",
     "vmonf/circles-semi": "mixflow.experiments.vmonf.circles_semi",

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from mixflow.experiments.gmm_basis import cost_key, loss_key
+from mixflow.experiments.gmm_basis.common import cost_key, loss_key
 from mixflow.results import Target
 from mixflow.results.store import StoredRun
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mixflow.experiments import ParameterError, RunContext, find
-from mixflow.experiments.em_gm_table_2 import COMPONENTS, EXPERIMENT, load_cell
+from mixflow.experiments.em_gm.table_2 import COMPONENTS, EXPERIMENT, load_cell
 from mixflow.training.resume import Saver
 
 SMALL = {"epochs": 4, "evaluate_every": 2, "n_components": 2}

@@ -9,10 +9,10 @@ from sklearn.neighbors import KernelDensity
 mpl.use("Agg")
 from mixflow import BasisDensity
 from mixflow.experiments import RunContext, find
-from mixflow.experiments import gmm_basis as shared
-from mixflow.experiments import gmm_basis_baselines as others
-from mixflow.experiments import gmm_basis_figures as drawn
-from mixflow.experiments.gmm_basis_table_1 import IMPROVED
+from mixflow.experiments.gmm_basis import baselines as others
+from mixflow.experiments.gmm_basis import common as shared
+from mixflow.experiments.gmm_basis import figures as drawn
+from mixflow.experiments.gmm_basis.table_1 import IMPROVED
 from mixflow.experiments.runner import execute
 from mixflow.figures import basis as pictures
 from mixflow.figures import basis_tables

@@ -11,7 +11,12 @@ from scipy import stats
 
 from mixflow.datasets.univariate import Family
 from mixflow.experiments.base import Answer, Config, Experiment, Result, RunContext
-from mixflow.experiments.gmm_basis import (
+from mixflow.experiments.gmm_basis.baselines import (
+    estimators,
+    likelihood_weights,
+    nnls_weights,
+)
+from mixflow.experiments.gmm_basis.common import (
     DATASETS,
     EM_STEPS,
     SIGMAS,
@@ -30,11 +35,6 @@ from mixflow.experiments.gmm_basis import (
     seeds,
     setting,
     timed,
-)
-from mixflow.experiments.gmm_basis_baselines import (
-    estimators,
-    likelihood_weights,
-    nnls_weights,
 )
 
 IMPROVED = f"{WIDEN:g} isj + {EM_STEPS} EM step"

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from mixflow import basis
 from mixflow.experiments.base import Config, Experiment, Result, RunContext
-from mixflow.experiments.gmm_basis import (
+from mixflow.experiments.gmm_basis.common import (
     DATASETS,
     SIGMAS,
     Grid,
@@ -26,7 +26,7 @@ from mixflow.experiments.gmm_basis import (
     seeds,
     setting,
 )
-from mixflow.experiments.gmm_basis_table_1 import IMPROVED
+from mixflow.experiments.gmm_basis.table_1 import IMPROVED
 
 N, COMPONENTS = 5000, 200
 LEARNING_SIGMAS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)

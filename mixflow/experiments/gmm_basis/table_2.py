@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from mixflow.experiments.gmm_basis_table_1 import experiment
+from mixflow.experiments.gmm_basis.table_1 import experiment
 
 EXPERIMENT = experiment(2, "mixed")

@@ -15,7 +15,7 @@ from scipy.signal import find_peaks
 from mixflow import basis
 from mixflow.datasets.univariate import KINDS, Family, random_mixture
 from mixflow.experiments.base import Answer, Config, Experiment, Result, RunContext
-from mixflow.experiments.gmm_basis import (
+from mixflow.experiments.gmm_basis.common import (
     DATASETS,
     Grid,
     Ledger,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from mixflow.experiments.base import Answer, Config, Experiment, Result, RunContext
-from mixflow.experiments.gmm_basis import (
+from mixflow.experiments.gmm_basis.common import (
     DATASETS,
     Ledger,
     algorithm_2,
@@ -17,7 +17,7 @@ from mixflow.experiments.gmm_basis import (
     setting,
     timed,
 )
-from mixflow.experiments.gmm_basis_table_1 import IMPROVED
+from mixflow.experiments.gmm_basis.table_1 import IMPROVED
 
 COMPONENTS = (10, 30, 50, 100, 200, 500, 1000)
 SAMPLES = (20_000, 50_000)
