@@ -234,7 +234,7 @@ if profile != "smoke" and page.profile != "smoke":
 # - Within a batch every component sees the same noise; the released code draws one per component.
 # - Gradients are clipped by norm per flow instead of per class, at the same bound (100).
 # - Curves have a point every 20 epochs, not every 5: our best on test chooses among fewer.
-# - One seed. At K = 10 and 20 no companion fit chooses the epoch, to bound the cost.
+# - One seed.
 #
 # **Our best recipe** was chosen by accuracy on parts of the training split, never on test. It
 # treats features as a vector, standardised, with a fixed random rotation before each of 8

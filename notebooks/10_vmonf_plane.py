@@ -226,6 +226,7 @@ from IPython.display import Markdown, display
 from mixflow.experiments.models import unpack
 from mixflow.experiments.vmonf.sets import draw
 from mixflow.experiments.vmonf.summary import wide
+from mixflow.metrics import integral_2d
 
 pages = {"five wings": (five, 0.985), "three wings": (three, 0.99), "32 labels": (semi, 0.99)}
 
@@ -259,7 +260,18 @@ lines.append(
 )
 integrals = [wide(page.rows).query("model == 'VMoNF'")["integral"] for page, _ in pages.values()]
 worst = max(float((values - 1).abs().max()) for values in integrals)
-lines.append(f"- **Is it a density?** The integrals over the plane miss 1 by {worst:.1e} at most.")
+lines.append(
+    "- **Is it a density?** The integrals over the plane, on 400 x 400 cells, miss 1 by "
+    f"{worst:.1e} at most."
+)
+run = kept(five)
+if run is not None:
+    stored = unpack(run.arrays["model"])
+    total = integral_2d(stored.score_samples, run.arrays["data"], margin=0.5, resolution=800)
+    lines[-1] += (
+        " That is the grid's error: the stored model of seed "
+        f"{run.config['seed']} gives {total:.5f} on 800 x 800 smaller cells."
+    )
 run = kept(three)
 if run is not None:
     stored = unpack(run.arrays["model"])
