@@ -12,8 +12,11 @@
 # **What the paper claims.** Pires and Figueiredo {cite}`pires2020vmonf` train K flows and a network
 # $q(c \mid x)$ together on the evidence lower bound,
 #
-# $$\mathrm{ELBO} = \sum_{c=1}^K q(c \mid x)\,\bigl[\log p(x \mid c) + \log \pi_c
-# - \log q(c \mid x)\bigr] = \log p(x) - \mathrm{KL}\bigl(q(c \mid x)\,\|\,p(c \mid x)\bigr),$$
+# $$\begin{aligned}
+# \mathrm{ELBO} &= \sum_{c=1}^K q(c \mid x)\,\bigl[\log p(x \mid c) + \log \pi_c
+# - \log q(c \mid x)\bigr] \\
+# &= \log p(x) - \mathrm{KL}\bigl(q(c \mid x)\,\|\,p(c \mid x)\bigr),
+# \end{aligned}$$
 #
 # and show in pictures that each component takes one wing of a pinwheel
 # {cite}`johnson2016pinwheel`, without labels, and one of two rings, with 32 labels. The paper
@@ -30,10 +33,10 @@ from mixflow import VMoNF
 from mixflow.datasets import pinwheel
 
 X, wing = pinwheel(512, n_wings=3, rate=0.25, random_state=7)
-model = VMoNF(3, n_layers=4, hidden_features=16, max_epochs=40, random_state=7).fit(X)
+model = VMoNF(3, n_layers=4, max_epochs=40, random_state=7).fit(X)
 q = model.predict_proba(X)  # the network's posterior, (N, K)
-print(f"ELBO {model.elbo(X).mean():.3f} nats, log p(x) {model.score(X):.3f} nats")
-print(f"sum over samples of max q: {q.max(1).sum():.0f} of {len(X)}")
+print(f"ELBO {model.elbo(X).mean():.3f}, log p(x) {model.score(X):.3f} nats")
+print(f"mean of the largest q: {q.max(1).mean():.4f}")
 
 # %% [markdown]
 # ## Parameters
