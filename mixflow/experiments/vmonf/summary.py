@@ -118,14 +118,6 @@ def survivors(rows: pd.DataFrame, target: float) -> pd.DataFrame:
     return pd.DataFrame.from_dict(lines, orient="index").rename_axis("variant")
 
 
-def survivors_over_seeds(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return columns recipe, seed, components in use, for ``figures.success_over_seeds``."""
-    table = wide(rows)
-    used = table["components_in_use"]
-    frame = {"recipe": named(table), "seed": table["seed"], "components in use": used}
-    return pd.DataFrame(frame)
-
-
 def mnist_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Return a line per number of labels and model of the images of digits."""
     lines = {}
