@@ -150,7 +150,7 @@ def test_blocks_must_divide_components(X):
 
 
 def test_warm_start_goes_on(X):
-    model = small(warm_start=True, max_epochs=5).fit(X)
+    model = small(warm_start=True, max_epochs=5, init="random").fit(X)
     before, first = model.score(X), model.mixture_
     model.set_params(max_epochs=30).fit(X)
     assert model.mixture_ is not first
