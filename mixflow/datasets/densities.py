@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mixflow.datasets.checks import count, finite, positive
 from mixflow.datasets.turns import Array, log_normal, wing_log_densities
 
 _CHUNK = 1024  # points at a time
@@ -100,11 +100,10 @@ def pinwheel_wing_log_densities(
     ValueError
         As for :func:`pinwheel_log_density`.
     """
-    points = _points(x) / _positive("scale", scale)
-    if isinstance(n_wings, bool) or not isinstance(n_wings, numbers.Integral) or n_wings < 1:
-        raise ValueError(f"n_wings must be a whole number >= 1, got {n_wings!r}")
-    stds = (_positive("radial_std", radial_std), _positive("tangential_std", tangential_std))
-    rate = _finite("rate", rate)
+    points = _points(x) / positive("scale", scale)
+    n_wings = count("n_wings", n_wings)
+    stds = (positive("radial_std", radial_std), positive("tangential_std", tangential_std))
+    rate = finite("rate", rate)
     if rate < 0:  # the mirror image of the opposite rate, where wings count backwards
         points = points * [1.0, -1.0]
     radius, angle = np.hypot(*points.T), np.arctan2(points[:, 1], points[:, 0])
@@ -112,7 +111,7 @@ def pinwheel_wing_log_densities(
     near = np.flatnonzero(radius < math.log(_RESOLVED / abs(rate)) if rate else radius < np.inf)
     for start in range(0, len(near), _CHUNK):
         chunk = near[start : start + _CHUNK]
-        each[chunk] = wing_log_densities(radius[chunk], angle[chunk], int(n_wings), stds, abs(rate))
+        each[chunk] = wing_log_densities(radius[chunk], angle[chunk], n_wings, stds, abs(rate))
     each -= 2 * math.log(scale)
     return each[:, -np.arange(n_wings) % n_wings] if rate < 0 else each
 
@@ -173,10 +172,10 @@ def circles_ring_log_densities(
     ValueError
         As for :func:`circles_log_density`.
     """
-    points, std = _points(x), _positive("noise", noise)
+    points, std = _points(x), positive("noise", noise)
     if np.ndim(radii) != 1 or not len(radii):
         raise ValueError(f"radii must be a list of one or more numbers, got {radii!r}")
-    centres = np.array([_positive("radii", radius) for radius in radii])
+    centres = np.array([positive("radii", radius) for radius in radii])
     r = np.hypot(*points.T)[:, None]
     either = np.logaddexp(log_normal(r, centres, std), log_normal(-r, centres, std))
     with np.errstate(divide="ignore"):
@@ -196,18 +195,3 @@ def _points(x: ArrayLike) -> Array:
     if not np.isfinite(points).all():
         raise ValueError("x holds NaN or infinity; remove those points")
     return points
-
-
-def _finite(name: str, value: float) -> float:
-    """Return a finite number."""
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not number or not math.isfinite(value):
-        raise ValueError(f"{name} must be a finite number, got {value!r}")
-    return float(value)
-
-
-def _positive(name: str, value: float) -> float:
-    """Return a finite number above 0."""
-    if _finite(name, value) <= 0:
-        raise ValueError(f"{name} must be positive for a density, got {value!r}")
-    return float(value)

@@ -6,12 +6,12 @@ shuffled together; the same arguments and seed give the same numbers.
 
 from __future__ import annotations
 
-import math
-import numbers
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mixflow.datasets.checks import count, finite, size
 
 Samples = tuple[NDArray[np.float64], NDArray[np.int64]]
 RandomState = int | np.random.Generator | None
@@ -76,10 +76,10 @@ def pinwheel(
     >>> x.shape, y.shape, sorted(set(y.tolist()))
     ((300, 2), (300,), [0, 1, 2])
     """
-    n, n_wings = _count("n_samples_per_wing", n_samples_per_wing), _count("n_wings", n_wings)
-    stds = [_size("radial_std", radial_std), _size("tangential_std", tangential_std)]
-    _finite("rate", rate)
-    if _finite("scale", scale) <= 0:
+    n, n_wings = count("n_samples_per_wing", n_samples_per_wing), count("n_wings", n_wings)
+    stds = [size("radial_std", radial_std), size("tangential_std", tangential_std)]
+    finite("rate", rate)
+    if finite("scale", scale) <= 0:
         raise ValueError(f"scale must be positive, got {scale!r}")
     rng = _generator(random_state)
     y = np.repeat(np.arange(n_wings), n)
@@ -132,12 +132,12 @@ def circles(
     """
     if np.ndim(radii) != 1 or not len(radii):
         raise ValueError(f"radii must be a list of one or more numbers, got {radii!r}")
-    centres = np.array([_finite("radii", radius) for radius in radii])
+    centres = np.array([finite("radii", radius) for radius in radii])
     if centres.min() <= 0:
         raise ValueError(f"radii must be positive, got {radii!r}")
     y = _classes("n_samples", n_samples, len(centres))
     rng = _generator(random_state)
-    radius = centres[y] + _size("noise", noise) * rng.standard_normal(len(y))
+    radius = centres[y] + size("noise", noise) * rng.standard_normal(len(y))
     return _shuffled(_polar(radius, rng.uniform(0, 2 * np.pi, len(y))), y, rng)
 
 
@@ -173,7 +173,7 @@ def moons(n_samples: int, *, noise: float = 0.05, random_state: RandomState = No
     ((7, 2), 3)
     """
     y = _classes("n_samples", n_samples, 2)
-    std = _size("noise", noise)
+    std = size("noise", noise)
     rng = _generator(random_state)
     x = _polar(np.ones(len(y)), rng.uniform(0, np.pi, len(y)))
     x[y == 1] = [1.0, 0.5] - x[y == 1]
@@ -222,9 +222,9 @@ def spirals(
     >>> x.shape, np.bincount(y).tolist()
     ((90, 2), [30, 30, 30])
     """
-    n_arms = _count("n_arms", n_arms)
+    n_arms = count("n_arms", n_arms)
     y = _classes("n_samples", n_samples, n_arms)
-    turns, std = _size("turns", turns), _size("noise", noise)
+    turns, std = size("turns", turns), size("noise", noise)
     rng = _generator(random_state)
     # The length of an arm grows with the square of the radius: the root spreads evenly.
     radius = np.sqrt(rng.uniform(0, 1, len(y)))
@@ -256,29 +256,6 @@ def _shuffled(x: NDArray, y: NDArray, rng: np.random.Generator) -> Samples:
 
 def _classes(name: str, n_samples: int, n_classes: int) -> NDArray[np.int64]:
     """Share samples evenly among classes; the first classes get the remainder."""
-    if _count(name, n_samples) < n_classes:
+    if count(name, n_samples) < n_classes:
         raise ValueError(f"{name} must be at least {n_classes}, one a class, got {n_samples!r}")
     return np.sort(np.arange(n_samples) % n_classes)
-
-
-def _count(name: str, value: int) -> int:
-    """Return a whole number of at least 1."""
-    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not whole or value < 1:
-        raise ValueError(f"{name} must be a whole number >= 1, got {value!r}")
-    return int(value)
-
-
-def _finite(name: str, value: float) -> float:
-    """Return a finite number."""
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not number or not math.isfinite(value):
-        raise ValueError(f"{name} must be a finite number, got {value!r}")
-    return float(value)
-
-
-def _size(name: str, value: float) -> float:
-    """Return a finite number that is not negative."""
-    if _finite(name, value) < 0:
-        raise ValueError(f"{name} must not be negative, got {value!r}")
-    return float(value)

@@ -17,10 +17,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, validate_data
 from torch import Tensor, nn
 
-from mixflow.estimators import persistence
+from mixflow.estimators.persistence import Savable
 from mixflow.flows import Bijection, Glow, VectorFlow
 from mixflow.flows.layers import Scale
 from mixflow.flows.vector import Mixing
@@ -34,7 +34,7 @@ Callback = Callable[[Any, int], dict[str, float]]
 AUTO_STOPPING_SAMPLES = 2000
 
 
-class FlowEstimator(BaseEstimator):
+class FlowEstimator(Savable, BaseEstimator):
     """Check input, scale it, build the bank and run the loop; see the subclasses."""
 
     n_components: int
@@ -277,22 +277,6 @@ class FlowEstimator(BaseEstimator):
         """Set and return that module, untrained, for ``load`` to fill."""
         self.mixture_ = self._build(n_components)
         return self.mixture_
-
-    def save(self, path: str | Path) -> Path:
-        """Write the fitted estimator to one safetensors file, config in its header.
-
-        Parameters
-        ----------
-        path
-            File to write; ``.safetensors`` is added when there is no suffix.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        """
-        check_is_fitted(self)
-        return persistence.save(self, path)
 
 
 def log_posterior(log_joint: np.ndarray, prior: np.ndarray) -> np.ndarray:

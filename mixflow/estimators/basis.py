@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from numbers import Integral, Real
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,11 +17,11 @@ from torch import Tensor
 
 from mixflow import basis
 from mixflow.basis.arrays import Array
-from mixflow.estimators import persistence
 from mixflow.estimators.grids import as_numpy, cast, choose_bounds, judge_outside, warn_of_outliers
+from mixflow.estimators.persistence import Savable
 
 
-class BasisDensity(DensityMixin, BaseEstimator):
+class BasisDensity(DensityMixin, Savable, BaseEstimator):
     r"""Fit a mixture of n Gaussians on a uniform grid to every feature, in one pass.
 
     .. math:: p(x) = \prod_{d=1}^D \sum_{i=1}^n \pi_{di}\, N(x_d; \mu_{di}, \sigma_d^2), \qquad
@@ -378,19 +377,3 @@ class BasisDensity(DensityMixin, BaseEstimator):
                 f"{tuple(target.shape)}"
             )
         return basis.basis_loss(self.weights_, self.sigma_, target.T)
-
-    def save(self, path: str | Path) -> Path:
-        """Write the fitted estimator to one safetensors file; :func:`mixflow.load` reads it.
-
-        Parameters
-        ----------
-        path
-            File to write; ``.safetensors`` is added when there is no suffix.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        """
-        check_is_fitted(self, "counts_")
-        return persistence.save(self, path)

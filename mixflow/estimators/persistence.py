@@ -7,26 +7,43 @@ import json
 import os
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from sklearn.utils.validation import check_is_fitted
 
 from mixflow.training.checkpoints import digest
-
-if TYPE_CHECKING:
-    from mixflow.estimators.base import FlowEstimator
-    from mixflow.estimators.basis import BasisDensity
 
 FORMAT = 1
 CLASSES = ("GenMM", "MixtureClassifier", "VMoNF", "BasisDensity")
 
 
-def save(estimator: FlowEstimator | BasisDensity, path: str | Path) -> Path:
-    """Write a fitted estimator; see ``FlowEstimator.save``."""
+class Savable:
+    """Give fitted estimators a method ``save``; :func:`mixflow.load` reads what it writes."""
+
+    def save(self, path: str | Path) -> Path:
+        """Write the fitted estimator to one safetensors file, config in its header.
+
+        Parameters
+        ----------
+        path
+            File to write; ``.safetensors`` is added when there is no suffix.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        """
+        check_is_fitted(self)
+        return save(self, path)
+
+
+def save(estimator: Any, path: str | Path) -> Path:
+    """Write a fitted estimator; see ``Savable.save``."""
     path = Path(path)
     path = path if path.suffix else path.with_suffix(".safetensors")
     learned, tensors = _learned(estimator)
