@@ -161,10 +161,26 @@ class ConvNet(nn.Module):
 
     The hidden layers have a channel-wise affine map and ReLU, as in Glow (Kingma and
     Dhariwal 2018) and the released code of EM-GM.
+
+    Parameters
+    ----------
+    n_components, n_in, n_out, hidden_features
+        K and the numbers of channels.
+    mixed_precision
+        Convolve in bfloat16; weights, the result and its log determinant stay as they are.
     """
 
-    def __init__(self, n_components: int, n_in: int, n_out: int, *, hidden_features: int) -> None:
+    def __init__(
+        self,
+        n_components: int,
+        n_in: int,
+        n_out: int,
+        *,
+        hidden_features: int,
+        mixed_precision: bool = False,
+    ) -> None:
         super().__init__()
+        self.mixed_precision = mixed_precision
         k, h = n_components, hidden_features
         self.conv1, self.conv2 = BankConv(k, n_in, h), BankConv(k, h, h, 1)
         self.norm1, self.norm2 = ChannelNorm(k, h), ChannelNorm(k, h)
@@ -172,8 +188,10 @@ class ConvNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (K, N, H, W, in) to (K, N, H, W, out)."""
-        x = F.relu(self.conv1(x, self.norm1), inplace=True)
-        return self.out(F.relu(self.conv2(x, self.norm2), inplace=True))
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.mixed_precision):
+            h = F.relu(self.conv1(x, self.norm1), inplace=True)
+            out: Tensor = self.out(F.relu(self.conv2(h, self.norm2), inplace=True))
+        return out.to(x.dtype)
 
     @torch.no_grad()
     def initialize(self, x: Tensor) -> None:

@@ -38,7 +38,11 @@ class EMSettings:
     batch_size
         Samples of each group in one step, all components together.
     noise
-        Sd of Gaussian noise on x, drawn anew in every M-step pass; none in E-steps.
+        Sd of Gaussian noise on x, drawn anew in every M-step pass.
+    e_step_noise
+        Sd of the noise on x in E-steps and validation, one draw for all components. None for
+        noise that only keeps flows from overfitting; that of the M-step for noise that makes
+        discrete values, such as grey levels, continuous.
     min_mass
         A component whose summed responsibilities fall below this many samples is dead.
     restart_dead
@@ -52,6 +56,7 @@ class EMSettings:
     m_step: MStep = "auto"
     batch_size: int = 256
     noise: float = 0.0
+    e_step_noise: float = 0.0
     min_mass: float = 1.0
     restart_dead: bool = True
     compile: bool = False
@@ -174,7 +179,8 @@ class EM(Objective):
         """Return every sample's log density under its own group: (G, n, K), in chunks."""
         parts = []
         for index in groups.index.split(self.mixture.chunk, dim=1):
-            each = self.mixture.log_prob_each(self._to_components(x[index]))
+            part = _noisy(x[index], self.settings.e_step_noise)
+            each = self.mixture.log_prob_each(self._to_components(part))
             parts.append(each.unflatten(0, (-1, self.k)).transpose(1, 2))
         return torch.cat(parts, dim=1)
 
@@ -258,14 +264,13 @@ class EM(Objective):
             return self._dense_loss(
                 self.groups.index.gather(1, draws), weight * (self.k / draws.shape[1])
             )
-        return -self.log_prob_each(self._noisy(self._drawn(draws))).mean(1).sum()
+        x = _noisy(self._drawn(draws), self.settings.noise)
+        return -self.log_prob_each(x).mean(1).sum()
 
     def _dense_loss(self, batch: Tensor, weight: Tensor) -> Tensor:
-        each = self.log_prob_each(self._to_components(self._noisy(self.x[batch])))
+        x = _noisy(self.x[batch], self.settings.noise)
+        each = self.log_prob_each(self._to_components(x))
         return -(each * weight.transpose(1, 2).flatten(0, 1)).sum()
-
-    def _noisy(self, x: Tensor) -> Tensor:
-        return x + self.settings.noise * torch.randn_like(x) if self.settings.noise else x
 
     def _owned(self) -> Tensor:
         """Return how much of every sample a component owns: (G K, n), rows of positive sum."""
@@ -308,3 +313,7 @@ class EM(Objective):
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
         """Put the responsibilities back."""
         self.responsibilities = tensors["responsibilities"].to(self.x)
+
+
+def _noisy(x: Tensor, sd: float) -> Tensor:
+    return x + sd * torch.randn_like(x) if sd else x

@@ -213,3 +213,22 @@ def test_the_seed_alone_decides_the_start(build_one):
     first = build_one(2).state_dict()
     torch.manual_seed(4)
     torch.testing.assert_close(build_one(2).state_dict(), first, rtol=0, atol=0)
+
+
+def test_mixed_precision_moves_the_density_of_images_by_little():
+    torch.manual_seed(0)
+    build = {"n_levels": 2, "n_steps": 2, "hidden_features": 16, "scale": "tanh"}
+    exact, mixed = (Glow(2, (1, 8, 8), **build, mixed_precision=m) for m in (False, True))
+    x = torch.rand(2, 32, 1, 8, 8) - 0.5
+    exact.initialize(x)
+    for name, parameter in exact.named_parameters():
+        if name.endswith("conditioner.out.weight"):
+            torch.nn.init.normal_(parameter, std=0.02)
+    mixed.load_state_dict(exact.state_dict())
+    densities = [
+        torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(-1) + log_det
+        for z, log_det in (exact(x), mixed(x))
+    ]
+    assert densities[1].dtype == torch.float32
+    difference = (densities[1] - densities[0]).abs().max() / 64
+    assert 0 < difference < 0.01  # nat/pixel; 0 would be no mixed precision at all

@@ -174,6 +174,20 @@ def test_noise_is_in_m_steps_only():
     assert em.e_step(1.0) == clean.e_step(1.0)
 
 
+def test_noise_of_e_steps_is_one_draw_for_all_components(perturb):
+    em = make(e_step_noise=0.5)
+    perturb(em.mixture)
+    torch.manual_seed(1)
+    em.e_step(1.0)
+    torch.manual_seed(1)
+    noisy = em.x + 0.5 * torch.randn_like(em.x)
+    log_prob = em.mixture.log_prob_components(noisy).detach()
+    expected = (log_prob - log_prob.logsumexp(1, keepdim=True)).exp()  # weights were uniform
+    weights = torch.exp(make().mixture.log_weights)
+    expected = (expected * weights) / (expected * weights).sum(1, keepdim=True)
+    torch.testing.assert_close(em.responsibilities[0], expected)
+
+
 def test_start_whitens_what_a_component_owns():
     x = data(400)
     r = torch.eye(2).double()[torch.arange(400) % 2][None]
