@@ -10,9 +10,24 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mixflow.estimators import BasisDensity, GenMM, MixtureClassifier, VMoNF, load
+    from mixflow.estimators import (
+        BasisDensity,
+        GenMM,
+        MixtureClassifier,
+        RotatedBasisDensity,
+        VMoNF,
+        load,
+    )
 
-__all__ = ["BasisDensity", "GenMM", "MixtureClassifier", "VMoNF", "__version__", "load"]
+__all__ = [
+    "BasisDensity",
+    "GenMM",
+    "MixtureClassifier",
+    "RotatedBasisDensity",
+    "VMoNF",
+    "__version__",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:

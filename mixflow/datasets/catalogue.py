@@ -211,6 +211,27 @@ _FILE_BASED = (
             ),
         ),
     ),
+    Dataset(
+        name="vgg19",
+        kind="files",
+        description="VGG-19 weights, all layers, 575 MB, for style transfer at the paper profile",
+        licence="BSD 3-clause",
+        citation="K. Simonyan, A. Zisserman, Very deep convolutional networks for large-scale "
+        "image recognition (2014), https://arxiv.org/abs/1409.1556; trained by torchvision",
+        where="https://huggingface.co/timm/vgg19.tv_in1k (torchvision's weights as safetensors)",
+        files=_files(
+            "vgg19",
+            (
+                (
+                    "model.safetensors",
+                    574672336,
+                    "11aea017b543ff59233749d8f1cf544cda749378f5790d2fedab841fb86b7669",
+                ),
+            ),
+            "https://huggingface.co/timm/vgg19.tv_in1k/resolve/"
+            "128d4708565b3a414bcbb9bbad440b2fe37b9f18/",
+        ),
+    ),
 )
 
 

@@ -20,9 +20,14 @@ __all__ = [
 
 # Name -> module; modules are imported only when asked for. Each defines EXPERIMENT.
 _MODULES = {
+    "em-gm/features": "mixflow.experiments.em_gm.features",
     "em-gm/table-2": "mixflow.experiments.em_gm.table_2",
+    "em-gm/table-2-context": "mixflow.experiments.em_gm.table_2_context",
+    "em-gm/table-2-sharing": "mixflow.experiments.em_gm.table_2_sharing",
+    "gmm-basis/digits": "mixflow.experiments.gmm_basis.digits",
     "gmm-basis/figures-1-7": "mixflow.experiments.gmm_basis.figures",
     "gmm-basis/findings": "mixflow.experiments.gmm_basis.findings",
+    "gmm-basis/style": "mixflow.experiments.gmm_basis.style",
     "gmm-basis/table-1": "mixflow.experiments.gmm_basis.table_1",
     "gmm-basis/table-2": "mixflow.experiments.gmm_basis.table_2",
     "gmm-basis/table-3": "mixflow.experiments.gmm_basis.table_3",

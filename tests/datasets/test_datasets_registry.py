@@ -8,7 +8,7 @@ from mixflow import datasets
 from mixflow.datasets import registry
 from mixflow.datasets.catalogue import REGISTRY
 
-FILE_BASED = ["letter", "satimage", "mnist", "fashion-mnist", "norb", "paintings", "vgg"]
+FILE_BASED = ["letter", "satimage", "mnist", "fashion-mnist", "norb", "paintings", "vgg", "vgg19"]
 
 
 def test_names_lists_all_data_sets():

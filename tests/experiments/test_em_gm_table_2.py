@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 
+from mixflow.datasets import DatasetError
 from mixflow.experiments import ParameterError, RunContext, find
-from mixflow.experiments.em_gm.table_2 import COMPONENTS, EXPERIMENT, load_cell
+from mixflow.experiments.em_gm.table_2 import EXPERIMENT, Table2, _test_metrics
+from mixflow.experiments.em_gm.table_2_data import Cell, load_cell
+from mixflow.experiments.em_gm.table_2_recipes import COMPONENTS, n_blocks, recipe
+from mixflow.results import Store
 from mixflow.training.resume import Saver
 
 SMALL = {"epochs": 4, "evaluate_every": 2, "n_components": 2}
@@ -18,6 +22,19 @@ def context(folder):
 def small(tmp_path_factory):
     config = EXPERIMENT.configure("smoke", **SMALL)
     return config, EXPERIMENT.run(config, context(tmp_path_factory.mktemp("whole")))
+
+
+@pytest.fixture
+def satimage():
+    """A loader of cells; skips where the data are not."""
+
+    def load(model):
+        try:
+            return load_cell("satimage", model)
+        except DatasetError as error:
+            pytest.skip(f"no data: {error}")
+
+    return load
 
 
 def test_it_is_registered():
@@ -82,11 +99,66 @@ def test_the_plan_has_every_cell():
     cells = {(c.model, c.n_components) for c in configs}
     assert {k for model, k in cells if model == "GenMM"} == set(COMPONENTS)
     ours = [c for c in configs if c.model == "GenMM"]
-    assert len([c for c in ours if c.split_seed == 0]) == 5 * len(COMPONENTS)
+    for dataset in ("letter", "satimage"):
+        here = [c for c in ours if c.dataset == dataset]
+        assert len([c for c in here if c.split_seed == 0]) == 5 * len(COMPONENTS)
     assert {c.split_seed for c in ours} == set(range(5))
 
 
 def test_published_features_are_centred_images():
-    cell = load_cell(EXPERIMENT.configure("smoke", model="GenMM as published"))
+    cell = load_cell("digits", "GenMM as published")
     assert (cell.x_train.min(), cell.x_train.max()) == (-0.5, 0.5)
     assert cell.log_unit == pytest.approx(64 * np.log(16))
+
+
+@pytest.mark.parametrize(("k", "size", "blocks"), [(1, 5, 1), (7, 3, 1), (10, 5, 2), (20, 5, 4)])
+def test_blocks_divide_the_components(k, size, blocks):
+    assert n_blocks(k, size) == blocks
+
+
+def test_stored_runs_are_what_their_config_says_today():
+    """Recipes and fields may not change under runs that are stored."""
+    name, planned = EXPERIMENT.name, {c.digest() for c in EXPERIMENT.configs("laptop")}
+    runs = list(Store().runs(name))
+    assert len(runs) >= 74
+    for run in runs:
+        assert Table2(**run.config).digest() == run.digest
+        assert run.digest in planned
+
+
+def test_recipes_are_those_of_the_data_set():
+    letter = EXPERIMENT.configure("laptop", dataset="letter", n_components=20)
+    satimage = EXPERIMENT.configure("laptop", dataset="satimage", n_components=20)
+    filled = recipe("satimage", "GenMM", 20)
+    assert {n: getattr(satimage, n) for n in filled} == filled
+    assert {n: getattr(letter, n) for n in filled} != filled
+    as_published = EXPERIMENT.configure("laptop", dataset="satimage", model="GenMM as published")
+    assert (as_published.batch_size, as_published.n_layers, as_published.n_blocks) == (200, 12, 1)
+
+
+def test_priors_are_the_shares_of_the_classes_where_they_differ():
+    """Two classes whose densities tie: the more frequent one wins, unless priors are uniform."""
+    y = np.array([0, 1, 1, 1])
+    cell = Cell(np.zeros((4, 1)), y, np.zeros((4, 1)), y, 0.0, np.array([0.25, 0.75]))
+    config = EXPERIMENT.configure("laptop", dataset="satimage")
+    metrics = _test_metrics(config, cell, np.full((4, 2), -3.0))
+    assert metrics == {
+        "test_accuracy_last_epoch": 0.75,
+        "test_accuracy_class_priors": 0.75,
+        "test_accuracy_uniform_priors": 0.25,
+        "test_nll": 3.0,
+    }
+
+
+@pytest.mark.parametrize("model", ["GenMM", "GenMM as published", "GMM full covariance"])
+def test_published_model_decides_by_likelihood_alone(satimage, model):
+    prior = satimage(model).class_prior
+    assert prior.sum() == pytest.approx(1)
+    assert (np.ptp(prior) < 1e-12) == (model == "GenMM as published")
+
+
+def test_satimage_is_a_centred_image_as_published(satimage):
+    cell = satimage("GenMM as published")
+    assert cell.x_train.shape == (4435, 36)
+    assert (cell.x_train.min(), cell.x_train.max()) == (-0.5, 0.5)
+    assert cell.log_unit == pytest.approx(36 * np.log(130))

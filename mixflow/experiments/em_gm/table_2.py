@@ -4,57 +4,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
+from sklearn.mixture import GaussianMixture
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import StandardScaler
 
+from mixflow.estimators import MixtureClassifier
 from mixflow.experiments.base import Answer, Config, Experiment, Result, RunContext
+from mixflow.experiments.em_gm.table_2_data import SHAPES, UNEQUAL, Cell, load_cell
+from mixflow.experiments.em_gm.table_2_recipes import (
+    COMPONENTS,
+    RECIPES,
+    Dataset,
+    Model,
+    recipe,
+)
 
-Model = Literal["GenMM", "GenMM as published", "GMM full covariance"]
-
-# What each model is trained with unless a parameter says otherwise. "GenMM" was chosen by
-# accuracy on parts of Letter's training split; "as published" are the settings of the paper's
-# released code (hyperparameter files for Letter).
-RECIPES: dict[str, dict[str, Any]] = {
-    "GenMM": {
-        "epochs": 120,
-        "n_layers": 8,
-        "hidden_features": 32,
-        "hidden_layers": 1,
-        "dropout": 0.1,
-        "noise": 0.2,
-        "posterior_temperature": 2.0,
-        "m_step": "sparse",
-        "init": "gmm",
-        "learning_rate": 3e-3,
-        "weight_decay": 1e-2,
-        "batch_size": 256,
-        "em_every": 5,
-        "reg_covar": 0.05,
-    },
-    "GenMM as published": {
-        "epochs": 300,
-        "n_layers": 12,
-        "hidden_features": 8,
-        "noise": 1 / 256,
-        "posterior_temperature": "per_dimension",
-        "m_step": "dense",
-        "init": "uniform",
-        "learning_rate": 1e-3,
-        "weight_decay": 0.0,
-        "batch_size": 240,
-        "em_every": 5,
-    },
-    "GMM full covariance": {"reg_covar": 0.05},
-}
 _COMMON = {"profile", "seed", "dataset", "split_seed", "model", "n_components"}
 _COMMON |= {"evaluate_every", "validation_fraction", "n_blocks"}
-# "GenMM" divides K components into blocks of about this many, each with an EM of its own.
-BLOCK = 5
-COMPONENTS = (1, 2, 3, 4, 10, 20)
+# In the order of the plan.
+DATASETS: tuple[Dataset, ...] = ("letter", "satimage")
 # Parameters that go to the classifier under their own names.
 TRAINING = (
     *("n_components", "n_blocks", "n_layers", "hidden_features", "noise", "init", "m_step"),
@@ -63,9 +37,9 @@ TRAINING = (
 
 
 class Table2(Config):
-    """One cell of table II for one seed; None takes the model's recipe (see ``RECIPES``)."""
+    """One cell of table II for one seed; None takes the recipe of data set and model."""
 
-    dataset: Literal["letter", "digits"] = Field("letter", description="digits at smoke only")
+    dataset: Dataset = Field("letter", description="digits at smoke only")
     split_seed: int = Field(0, ge=0, description="draws the 13333/6667 split of Letter")
     model: Model = Field("GenMM", description="the mixture of each class")
     n_components: int = Field(1, ge=1, le=100, description="K, the flows per class")
@@ -93,74 +67,32 @@ class Table2(Config):
     @classmethod
     def _fill(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Put the recipe in, so that the config says all and its digest changes with it."""
-        model = values.get("model", cls.model_fields["model"].default)
-        recipe = RECIPES.get(model, {})
+        default = {name: cls.model_fields[name].default for name in ("dataset", "model")}
+        dataset, model = ({**default, **values}[name] for name in ("dataset", "model"))
+        n_components = values.get("n_components", 1)
+        filled = recipe(dataset, model, n_components if isinstance(n_components, int) else 1)
         given = {n: v for n, v in values.items() if v is not None}
-        own = {name for name in cls.model_fields if name in recipe or name in _COMMON}
+        own = {name for name in cls.model_fields if name in filled or name in _COMMON}
         foreign = [name for name in given if name in cls.model_fields and name not in own]
-        if foreign and recipe:
+        if foreign and filled:
             raise ValueError(f"{model!r} has no parameter {', '.join(foreign)}")
-        if recipe.get("epochs"):
-            recipe = {**recipe, "n_blocks": _n_blocks(model, values.get("n_components", 1))}
-        return {**recipe, **given}
-
-
-def _n_blocks(model: str, k: Any) -> int:
-    """Return the most blocks of BLOCK components or more that divide K; one as published."""
-    if model != "GenMM" or not isinstance(k, int) or k < BLOCK:
-        return 1
-    return max(b for b in range(1, k // BLOCK + 1) if k % b == 0)
-
-
-@dataclass(frozen=True)
-class Cell:
-    """The data of one cell, features as the model takes them."""
-
-    x_train: np.ndarray
-    y_train: np.ndarray
-    x_test: np.ndarray
-    y_test: np.ndarray
-    log_unit: float  # log density in the model's units minus that in raw units
-
-
-def load_cell(config: Table2) -> Cell:
-    """Load the split and scale it as the model expects.
-
-    The published code takes images in [-0.5, 0.5]; the other models standardise by themselves.
-    Pixels of digits that never vary are left out.
-    """
-    from mixflow.datasets import load_split
-
-    split = load_split(config.dataset, split_seed=config.split_seed)
-    x_train, x_test = split.x_train, split.x_test
-    log_unit = 0.0
-    if config.model == "GenMM as published":
-        top = 15.0 if config.dataset == "letter" else 16.0
-        x_train, x_test = x_train / top - 0.5, x_test / top - 0.5
-        log_unit = x_train.shape[1] * np.log(top)
-    elif config.dataset == "digits":
-        varies = x_train.std(0) > 0.5
-        x_train, x_test = x_train[:, varies], x_test[:, varies]
-    return Cell(x_train, split.y_train, x_test, split.y_test, log_unit)
+        return {**filled, **given}
 
 
 def run(config: Table2, context: RunContext) -> Result:
     """Fit the classifier, with a companion on less data that chooses the epoch."""
-    cell = load_cell(config)
+    cell = load_cell(config.dataset, config.model, config.split_seed)
     if config.model == "GMM full covariance":
         return _run_gaussian(config, cell)
     start = time.perf_counter()
-    model = _fit(config, context, "full", cell.x_train, cell.y_train, (cell.x_test, cell.y_test))
+    model = fit(config, context, "full", cell)
     costs = {
         "fit_seconds": time.perf_counter() - start,
         "parameters": float(sum(p.numel() for p in model.mixture_.parameters())),
     }
     curve = model.history_.dropna(subset=["accuracy"])
-    metrics = _test_metrics(model.log_prob_classes(cell.x_test) - cell.log_unit, cell.y_test)
-    metrics |= {
-        "test_accuracy_last_epoch": metrics.pop("test_accuracy"),
-        "test_accuracy_best_on_test": float(curve["accuracy"].max()),
-    }
+    metrics = _test_metrics(config, cell, model.log_prob_classes(cell.x_test))
+    metrics["test_accuracy_best_on_test"] = float(curve["accuracy"].max())
     arrays = {
         "epoch": curve["epoch"].to_numpy() + 1,
         "test_accuracy": curve["accuracy"].to_numpy(),
@@ -179,8 +111,6 @@ def run(config: Table2, context: RunContext) -> Result:
 
 def _validation_curve(config: Table2, context: RunContext, cell: Cell) -> np.ndarray:
     """Fit on all but a share of the training split; return the share's accuracy by epoch."""
-    from sklearn.model_selection import train_test_split
-
     x, x_held, y, y_held = train_test_split(
         cell.x_train,
         cell.y_train,
@@ -188,51 +118,58 @@ def _validation_curve(config: Table2, context: RunContext, cell: Cell) -> np.nda
         stratify=cell.y_train,
         random_state=config.seed,
     )
-    model = _fit(config, context, "held-out", x, y, (x_held, y_held))
+    companion = replace(cell, x_train=x, y_train=y, x_test=x_held, y_test=y_held)
+    model = fit(config, context, "held-out", companion)
     accuracy: np.ndarray = model.history_["accuracy"].dropna().to_numpy()
     return accuracy
 
 
-def _fit(
-    config: Table2,
-    context: RunContext,
-    name: str,
-    x: np.ndarray,
-    y: np.ndarray,
-    held_out: tuple[np.ndarray, np.ndarray],
-) -> Any:
-    from mixflow.estimators import MixtureClassifier
+def fit(config: Table2, context: RunContext, name: str, cell: Cell) -> MixtureClassifier:
+    """Fit to a cell's training part; ``history_`` has the accuracies on its test part.
 
+    Parameters
+    ----------
+    config, context
+        Of the run.
+    name
+        Of the folder for checkpoints.
+    cell
+        The data.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After Ctrl-C, with a checkpoint from which the same call goes on.
+    """
     assert config.epochs is not None
 
     def accuracy(model: Any, epoch: int) -> dict[str, float]:
         if (epoch + 1) % config.evaluate_every and epoch + 1 != config.epochs:
             return {}
-        scores = model.log_prob_classes(held_out[0])
-        return {"accuracy": float((scores.argmax(1) == held_out[1]).mean())}
+        scores = model.log_prob_classes(cell.x_test) + np.log(cell.class_prior)
+        return {"accuracy": float((scores.argmax(1) == cell.y_test).mean())}
 
     model = MixtureClassifier(
-        **_classifier_parameters(config, x.shape[1]),
+        **_classifier_parameters(config, cell),
         device=context.device,
         checkpoint=context.checkpoint / name,
         callback=accuracy,
         verbose=int(context.progress),
-    ).fit(x, y)
+    ).fit(cell.x_train, cell.y_train)
     if model.interrupted_:
         raise KeyboardInterrupt
     return model
 
 
-def _classifier_parameters(config: Table2, n_features: int) -> dict[str, Any]:
+def _classifier_parameters(config: Table2, cell: Cell) -> dict[str, Any]:
     common = {name: getattr(config, name) for name in TRAINING}
-    common |= {"max_epochs": config.epochs, "priors": "uniform", "random_state": config.seed}
+    common |= {"max_epochs": config.epochs, "priors": cell.class_prior, "random_state": config.seed}
     common |= {"early_stopping": False}
     if config.model == "GenMM":
         own = ("hidden_layers", "dropout", "reg_covar")
         return common | {name: getattr(config, name) for name in own}
-    side = round(np.sqrt(n_features))
     return common | {
-        "image_shape": (1, side, side),
+        "image_shape": SHAPES[config.dataset],
         "n_levels": 1,
         "scale": "sigmoid",
         "standardize": False,
@@ -247,9 +184,6 @@ def _classifier_parameters(config: Table2, n_features: int) -> dict[str, Any]:
 
 def _run_gaussian(config: Table2, cell: Cell) -> Result:
     """Fit scikit-learn's full-covariance Gaussian mixture to every class: the plain reference."""
-    from sklearn.mixture import GaussianMixture
-    from sklearn.preprocessing import StandardScaler
-
     start = time.perf_counter()
     scaler = StandardScaler().fit(cell.x_train)
     x, x_test = scaler.transform(cell.x_train), scaler.transform(cell.x_test)
@@ -260,17 +194,26 @@ def _run_gaussian(config: Table2, cell: Cell) -> Result:
             config.n_components, reg_covar=config.reg_covar, random_state=config.seed, max_iter=200
         )
         scores.append(mixture.fit(part).score_samples(x_test) - np.log(scaler.scale_).sum())
-    metrics = _test_metrics(np.stack(scores, 1), cell.y_test)
-    metrics["test_accuracy_last_epoch"] = metrics.pop("test_accuracy")
+    metrics = _test_metrics(config, cell, np.stack(scores, 1))
     return Result(_rows(config, metrics), costs={"fit_seconds": time.perf_counter() - start})
 
 
-def _test_metrics(log_prob: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    own = log_prob[np.arange(len(y)), y]
-    return {
-        "test_accuracy": float((log_prob.argmax(1) == y).mean()),
+def _test_metrics(config: Table2, cell: Cell, log_prob: np.ndarray) -> dict[str, float]:
+    """Measure log p(x given y), (N, n_classes) in the model's units, at the last epoch."""
+
+    def accuracy(prior: np.ndarray) -> float:
+        return float(((log_prob + np.log(prior)).argmax(1) == cell.y_test).mean())
+
+    own = log_prob[np.arange(len(log_prob)), cell.y_test] - cell.log_unit
+    metrics = {
+        "test_accuracy_last_epoch": accuracy(cell.class_prior),
         "test_nll": float(-own.mean()),
     }
+    if config.dataset in UNEQUAL:
+        shares = np.bincount(cell.y_train) / len(cell.y_train)
+        metrics["test_accuracy_uniform_priors"] = accuracy(np.ones(len(shares)))
+        metrics["test_accuracy_class_priors"] = accuracy(shares)
+    return metrics
 
 
 def _rows(config: Table2, metrics: Mapping[str, float]) -> pd.DataFrame:
@@ -295,13 +238,14 @@ def plan(profile: str) -> Sequence[Mapping[str, Any]]:
             {"model": "GMM full covariance", "n_components": 1, "seed": 0},
         ]
     cells = [
-        {"model": model, "n_components": k, "seed": seed, **_frugal(model)}
-        for model in RECIPES
+        {"dataset": dataset, "model": model, "n_components": k, "seed": seed, **_frugal(model)}
+        for dataset in DATASETS
+        for model in RECIPES[dataset]
         for k in COMPONENTS
         for seed in range(1 if model == "GenMM as published" and profile == "laptop" else 5)
     ]
     other_splits = [
-        {"model": model, "n_components": 20, "seed": 0, "split_seed": split}
+        {"dataset": "letter", "model": model, "n_components": 20, "seed": 0, "split_seed": split}
         for model in ("GenMM", "GMM full covariance")
         for split in range(1, 5)
     ]

@@ -1,0 +1,88 @@
+"""Beside table II: other classifiers, and what flows gain when they share their samples."""
+
+import numpy as np
+import pytest
+
+from mixflow.experiments import RunContext, find
+from mixflow.experiments.em_gm import table_2_context, table_2_sharing
+from mixflow.experiments.em_gm.table_2_data import load_cell
+
+
+def run(experiment, folder, **values):
+    config = experiment.configure("smoke", **values)
+    return experiment.run(config, RunContext(checkpoint=folder, progress=False))
+
+
+@pytest.mark.parametrize("module", [table_2_context, table_2_sharing])
+def test_they_are_registered(module):
+    assert find(module.EXPERIMENT.name) is module.EXPERIMENT
+
+
+def test_a_classifier_is_searched_on_the_training_split_alone(tmp_path, monkeypatch):
+    """Other test labels change the accuracy, and not what was chosen."""
+    cell = load_cell("digits", "kNN")
+    rows = []
+    for y_test in (cell.y_test, (cell.y_test + 1) % 10):
+        changed = type(cell)(
+            cell.x_train, cell.y_train, cell.x_test, y_test, cell.log_unit, cell.class_prior
+        )
+        monkeypatch.setattr(table_2_context, "load_cell", lambda *_, cell=changed: cell)
+        result = run(table_2_context.EXPERIMENT, tmp_path, model="kNN", folds=2)
+        rows.append(result.rows.iloc[0])
+    assert rows[0]["setting"] == rows[1]["setting"]
+    assert rows[0]["value"] > 0.95
+    assert rows[1]["value"] < 0.1
+
+
+@pytest.mark.parametrize("model", table_2_context.RANDOM)
+def test_seeds_differ_where_a_model_draws(model, monkeypatch):
+    monkeypatch.setattr(table_2_context, "TREES", 10)
+    x, y = np.random.default_rng(0).normal(size=(200, 3)), np.arange(200) % 2
+    scores = [
+        table_2_context.classifier(model, seed).fit(x[:150], y[:150]).predict_proba(x[150:])
+        for seed in (0, 0, 1)
+    ]
+    np.testing.assert_array_equal(scores[0], scores[1])
+    assert not np.array_equal(scores[0], scores[2])
+
+
+def test_the_context_plan_repeats_random_models_only():
+    counts = {}
+    for config in table_2_context.EXPERIMENT.configs("laptop"):
+        key = config.dataset, config.model
+        counts[key] = counts.get(key, 0) + 1
+    assert counts["letter", "kNN"] == counts["satimage", "QDA"] == 1
+    assert counts["letter", "random forest"] == 5
+
+
+def test_a_single_flow_gains_nothing_and_owns_all(tmp_path):
+    result = run(table_2_sharing.EXPERIMENT, tmp_path, n_components=1, epochs=2)
+    values = result.rows.set_index("metric")["value"]
+    for part in ("train", "test"):
+        assert values[f"{part}_accuracy"] == values[f"mean_flow_{part}_accuracy"]
+        assert values[f"{part}_nll"] == pytest.approx(values[f"mean_flow_{part}_nll"])
+        assert values[f"{part}_posterior_entropy"] == pytest.approx(0)
+        assert values[f"{part}_largest_responsibility"] == pytest.approx(1)
+    assert values["effective_components"] == pytest.approx(1)
+
+
+def test_measures_agree_with_the_classifier(tmp_path):
+    config = table_2_sharing.EXPERIMENT.configure("smoke", n_components=2, n_blocks=2, epochs=3)
+    cell = load_cell("digits", "GenMM")
+    context = RunContext(checkpoint=tmp_path, progress=False)
+    model = table_2_sharing.fit(config, context, "full", cell)
+    metrics = table_2_sharing.measure(model, cell)
+    log_prob = model.log_prob_classes(cell.x_test)
+    own = log_prob[np.arange(len(cell.y_test)), cell.y_test]
+    assert metrics["test_nll"] == pytest.approx(-own.mean())
+    assert metrics["test_accuracy"] == (log_prob.argmax(1) == cell.y_test).mean()
+    # Densities pool with equal weights, so log of their mean exceeds the mean of their logs.
+    assert metrics["test_nll"] <= metrics["mean_flow_test_nll"]
+    assert metrics["effective_components"] == pytest.approx(2)
+
+
+def test_every_way_has_a_setting_of_its_own():
+    configs = table_2_sharing.EXPERIMENT.configs("laptop")
+    ways = {(c.dataset, c.n_blocks, c.posterior_temperature) for c in configs}
+    assert len(ways) == 2 * len(table_2_sharing.WAYS)
+    assert {c.validation_fraction for c in configs} == {0.0}
