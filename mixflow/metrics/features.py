@@ -56,8 +56,14 @@ class FeatureNetwork(nn.Module):
     n_channels, n_classes
         Of the data.
     width
-        Channels of the first block; the others have 2 and 4 times as many, so there are
-        4 `width` features.
+        Channels of the first block, at least 8: with fewer, oneDNN's backward pass of a
+        strided 1 x 1 convolution writes past its memory. The others have 2 and 4 times as
+        many, so there are 4 `width` features.
+
+    Raises
+    ------
+    ValueError
+        If `width` is below 8.
 
     Attributes
     ----------
@@ -80,6 +86,8 @@ class FeatureNetwork(nn.Module):
         width: int = 16,
     ) -> None:
         super().__init__()
+        if width < 8:
+            raise ValueError(f"width must be at least 8, got {width}")
         self.side, self.raw_side, self.n_channels = side, raw_side, n_channels
         self.n_features, self.n_classes = 4 * width, n_classes
         self.source = "untrained"

@@ -68,7 +68,7 @@ def test_the_command_makes_the_network_that_is_looked_for():
 
 
 def test_training_is_seeded_and_leaves_the_generator_alone(tmp_path):
-    short = {"n": 128, "epochs": 1, "width": 2}
+    short = {"n": 128, "epochs": 1, "width": 8}
     torch.manual_seed(5)
     before = torch.get_rng_state()
     first, again, other = (train(tmp_path, seed=seed, **short) for seed in (0, 0, 1))
@@ -79,7 +79,7 @@ def test_training_is_seeded_and_leaves_the_generator_alone(tmp_path):
 
 
 def test_every_parameter_learns(tmp_path):
-    short = {"n": 128, "epochs": 1, "width": 2}
+    short = {"n": 128, "epochs": 1, "width": 8}
     start = train(tmp_path, **short, learning_rate=1e-30, weight_decay=0)
     moved = train(tmp_path, **short)
     for (name, a), b in zip(start.named_parameters(), moved.parameters(), strict=True):

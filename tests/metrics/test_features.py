@@ -14,7 +14,7 @@ from mixflow.metrics.features import FeatureNetwork, as_images
 def network():
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
-        net = FeatureNetwork(width=4)
+        net = FeatureNetwork(width=8)
         net(torch.rand(64, 1, 32, 32))  # statistics of batch normalisation that are not 0 and 1
     return net.eval()
 
@@ -32,7 +32,7 @@ def test_features_are_pooled_and_probabilities_are_their_softmax(network):
     logits = out.features @ linear.weight.detach().numpy().T + linear.bias.detach().numpy()
     expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     np.testing.assert_allclose(out.probabilities, expected, rtol=1e-4)
-    assert out.features.shape == (7, network.n_features) == (7, 16)
+    assert out.features.shape == (7, network.n_features) == (7, 32)
     assert out.features.dtype == out.probabilities.dtype == np.float64
     assert len(out) == 7
     np.testing.assert_array_equal(out[2:4].probabilities, out.probabilities[2:4])
@@ -108,3 +108,8 @@ def test_samples_that_are_no_images_are_refused(call, message):
 
 def test_examples_in_the_docstrings():
     assert doctest.testmod(features).failed == 0
+
+
+def test_a_network_too_narrow_for_the_convolutions_is_refused():
+    with pytest.raises(ValueError, match="width must be at least 8, got 4"):
+        FeatureNetwork(width=4)

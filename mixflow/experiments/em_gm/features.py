@@ -45,7 +45,7 @@ class Features(Config):
 
     dataset: Dataset = Field("mnist", description="digits at smoke only")
     epochs: int = Field(12, ge=1, description="passes over the training split")
-    width: int = Field(16, ge=1, le=256, description="channels of the first block; 4 x features")
+    width: int = Field(16, ge=8, le=256, description="channels of the first block; 4 x features")
     batch_size: int = Field(128, ge=2)
     learning_rate: float = Field(4e-3, gt=0, description="the peak, of AdamW")
     weight_decay: float = Field(5e-2, ge=0)
