@@ -30,21 +30,24 @@ import torch
 
 from mixflow import BasisDensity
 from mixflow.datasets import load_picture
-from mixflow.experiments.gmm_basis.gram import negative_shares, random_crops, triangles
+from mixflow.experiments.gmm_basis import gram
 from mixflow.experiments.gmm_basis.vgg import VGG19, load_weights
 
-network = VGG19(load_weights("random"), ["conv1_1", "conv2_1"], padding="reflect")
-layout = triangles(network)  # a Gram matrix is symmetric: its upper triangle is learned
-flower = torch.from_numpy(load_picture("flower", short_side=64)).permute(2, 0, 1) / 255
-crops = random_crops(flower, 100, 32, np.random.default_rng(0))
+layers = ["conv1_1", "conv2_1"]
+network = VGG19(load_weights("random"), layers, padding="reflect")
+layout = gram.triangles(network)  # symmetric: the upper triangle is learned
+flower = torch.from_numpy(load_picture("flower", short_side=64)) / 255
+rng = np.random.default_rng(0)
+crops = gram.random_crops(flower.permute(2, 0, 1), 100, 32, rng)
 rows = layout.of_crops(network, crops).double()
-model = BasisDensity(200, min_range=1e-9, random_state=0).fit(rows)  # all entries at once
-sampled = model.sample(1)[0]
-print(f"{rows.shape[1]} entries, each with a density of {model.weights_.shape[1]} Gaussians")
-print("negative share of the eigenvalues:", negative_shares(sampled, layout))
+model = BasisDensity(200, min_range=1e-9, bounds="robust", random_state=0)
+sampled = model.fit(rows).sample(1)[0]  # all entries at once
+print(f"{rows.shape[1]} entries, {model.weights_.shape[1]} Gaussians for each")
+for layer, share in gram.negative_shares(sampled, layout).items():
+    print(f"{layer}: negative share of the eigenvalues {share:.2f}")
 
 # %% [markdown]
-# The last line is the catch. Entries of a real Gram matrix go together; drawn one by one they make
+# The last lines are the catch. Entries of a real Gram matrix go together; drawn one by one they make
 # a matrix with negative eigenvalues, which no image has.
 #
 # ## Parameters
@@ -345,8 +348,8 @@ Markdown("\n".join(lines))
 # ## What differs from the paper, and why
 #
 # - **Weights.** The laptop profile has blocks 1 to 3 of the published weights, so its Gram matrices
-#   are of five feature maps up to conv3_1; the paper's profile takes one of every block, from the
-#   full file that is downloaded.
+#   are of five feature maps of these; the paper's profile takes one of every block, from the full
+#   file that is downloaded.
 # - **Paintings, crops, sizes.** The paper names neither its crops nor its resolution. Ours: two
 #   paintings by van Gogh, the series at 128 pixels to keep it within minutes of a CPU.
 # - **Content.** A photograph of scikit-learn's, held by the squared error of conv2_2 at a small

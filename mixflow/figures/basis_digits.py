@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -204,6 +205,17 @@ def mixes(arrays: Arrays, share: int, names: Mapping[str, str]) -> Figure:
         _mosaic(axes, arrays[f"mixed {share} %, {name}"])
         axes.set_title(title, fontsize="medium")
     return fig
+
+
+def mix_frames(arrays: Arrays, shares: Sequence[int], names: Mapping[str, str]) -> list[bytes]:
+    """Return :func:`mixes` of several shares as PNG, for :func:`mixflow.player.slider`."""
+    frames = []
+    for share in shares:
+        fig, buffer = mixes(arrays, share, names), BytesIO()
+        fig.savefig(buffer, format="png", dpi=80)
+        plt.close(fig)
+        frames.append(buffer.getvalue())
+    return frames
 
 
 def _mosaic(axes: Axes, images: np.ndarray) -> None:

@@ -242,7 +242,7 @@ def accuracies_over_epochs(curves: Mapping[str, pd.DataFrame]) -> Figure:
         )
     axes.set(xlabel="training epoch", ylabel="accuracy on test images (share)")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small", ncols=len(curves))
+    fig.legend(loc="outside lower center", fontsize="small", ncols=len(curves))
     return fig
 
 
