@@ -222,7 +222,7 @@ Markdown(
 #   200 Gaussians of $2r$, by algorithm 2.
 # - **Rivals.** EM-GMM has 10 components with full covariances for each digit; SW-GMM as many,
 #   learned by random projections and optimal transport in one dimension
-#   {cite}`kolouri2018sliced`, from the same start.
+#   {cite}`kolouri2018sliced`.
 # - **Chosen by us before the runs**: every threshold above, and the recipe of the rotated basis.
 #
 # ## Provenance
