@@ -8,12 +8,15 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from mixflow.results.store import StoredRun
 
 Profile = Literal["smoke", "laptop", "paper"]
 PROFILES: tuple[str, ...] = get_args(Profile)
@@ -82,12 +85,17 @@ class RunContext:
         Continue from a checkpoint in the folder when there is one.
     progress
         Show progress bars.
+    require
+        Return the stored run of another experiment that this one builds on, computing it first
+        where it is not there: ``require("em-gm/features", dataset="mnist")``. The parameters
+        that are not named are those of this run's profile.
     """
 
     checkpoint: Path
     device: str = "cpu"
     resume: bool = True
     progress: bool = True
+    require: Callable[..., StoredRun] | None = None
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from mixflow.experiments.base import Config, Experiment, ParameterError, RunContext
 from mixflow.results import provenance
@@ -17,6 +18,8 @@ try:
     import fcntl
 except ImportError:  # Windows: runs are stored whole there too, only never locked
     fcntl = None  # type: ignore[assignment]
+
+POLL_SECONDS = 5.0
 
 
 class BusyError(RuntimeError):
@@ -70,11 +73,29 @@ def execute(
         with _locked(directory):
             # The process that held the lock before may have finished this run.
             if force or not store.is_done(experiment.name, config):
-                context = RunContext(directory / "checkpoint", device, resume, progress)
+                require = _requirer(config, store, device=device, progress=progress)
+                context = RunContext(directory / "checkpoint", device, resume, progress, require)
                 _compute(experiment, config, store, context)
     finally:
         _remove_empty(directory, store.root)
     return store.load(experiment.name, config)
+
+
+def _requirer(config: Config, store: Store, **how: Any) -> Callable[..., StoredRun]:
+    """Return ``RunContext.require`` of a run: what it builds on is kept in the same store."""
+
+    def require(name: str, **parameters: Any) -> StoredRun:
+        from mixflow.experiments import find
+
+        experiment = find(name)
+        wanted = experiment.configure(config.profile, **parameters)
+        while True:
+            try:
+                return execute(experiment, wanted, store, **how)
+            except BusyError:
+                time.sleep(POLL_SECONDS)  # runs side by side may build on the same one
+
+    return require
 
 
 def check_device(device: str) -> None:

@@ -17,7 +17,7 @@ from mixflow import datasets
 from mixflow.experiments.base import Config, Experiment, Profile, Result, RunContext
 from mixflow.experiments.models import pack_weights, unpack_weights
 from mixflow.metrics.features import FeatureNetwork
-from mixflow.results.store import Store
+from mixflow.results.store import Store, StoredRun
 from mixflow.training.checkpoints import digest
 from mixflow.training.loop import fit
 from mixflow.training.objective import LoopSettings, Objective
@@ -143,10 +143,20 @@ def load_feature_network(
             f"the feature network of {dataset} is not in {store.root}; make it with 'mixflow run "
             f"{NAME} --profile {profile} -p dataset={dataset} --seeds {seed}'"
         )
-    stored = store.load(NAME, config)
-    network = _rebuilt(config, stored.arrays["weights"])
-    network.source = f"{NAME}/{stored.digest}"
+    return rebuilt(store.load(NAME, config))
+
+
+def rebuilt(run: StoredRun) -> FeatureNetwork:
+    """Return the network of a stored run, ready to extract; its ``source`` names the run."""
+    config = Features.model_validate(run.config)
+    network = _rebuilt(config, run.arrays["weights"])
+    network.source = f"{NAME}/{run.digest}"
     return network
+
+
+def test_images(dataset: Dataset) -> np.ndarray:
+    """Return the test split, which no network learned from, as networks take it: (N, 1, H, W)."""
+    return as_floats(dataset, _LOADERS[dataset]().x_test)
 
 
 def as_floats(dataset: Dataset, images: np.ndarray) -> np.ndarray:

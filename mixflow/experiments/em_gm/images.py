@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from mixflow.datasets import load_split
-from mixflow.mixtures import GenMM
+from mixflow import datasets
+from mixflow.datasets.split import Split
 from mixflow.mixtures.base import Mixture
 
 ImageSetName = Literal["mnist", "fashion-mnist", "digits"]
+ImagePart = Literal["t10k", "train"]
+_LOADERS: dict[str, Callable[[], Split]] = {
+    "mnist": datasets.load_mnist,
+    "fashion-mnist": datasets.load_fashion_mnist,
+    "digits": datasets.load_digit_images,
+}
 # The released code's: sd of the noise on images in [-0.5, 0.5], and the side they are resized to.
 NOISE, SIDE = 1 / 256, 32
 LEVELS = 256
+Values = TypeVar("Values", float, np.ndarray)
 # What a pixel of fixed value costs under this noise, in nats: the differential entropy of the
 # noise in units of a grey level.
 FLOOR = 0.5 * math.log(2 * math.pi * math.e)
@@ -41,8 +49,18 @@ class ImageSet:
     held_out: Tensor
     y_held_out: np.ndarray
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(1, H, W)."""
+        return tuple(self.train.shape[1:])
 
-def load_images(dataset: ImageSetName, *, part: Literal["t10k", "train"] = "t10k") -> ImageSet:
+    @property
+    def n_pixels(self) -> int:
+        """H W."""
+        return self.train[0].numel()
+
+
+def load_images(dataset: ImageSetName, *, part: ImagePart = "t10k") -> ImageSet:
     """Load images as the released code of EM-GM takes them.
 
     Parameters
@@ -60,7 +78,7 @@ def load_images(dataset: ImageSetName, *, part: Literal["t10k", "train"] = "t10k
     DatasetError
         A data file is missing or corrupt.
     """
-    split = load_split(dataset)
+    split = _LOADERS[dataset]()
     train, held_out = (split.x_test, split.y_test), (split.x_train, split.y_train)
     if part == "train" or dataset == "digits":
         train, held_out = held_out, train
@@ -75,7 +93,6 @@ def load_images(dataset: ImageSetName, *, part: Literal["t10k", "train"] = "t10k
 
 def _prepared(images: np.ndarray, dataset: str) -> Tensor:
     if dataset == "digits":
-        images = images.reshape(len(images), 1, 8, 8)
         return torch.from_numpy(images.astype(np.float32) / 16 - 0.5)
     resized = np.stack(
         [
@@ -127,18 +144,16 @@ def nll_per_pixel(
     k = mixture.n_components
     parts = []
     for part in images.split(mixture.chunk):
-        shape = (k if own_noise else 1, *part.shape)
-        drawn = torch.randn(shape, generator=generator, device=part.device, dtype=part.dtype)
-        noisy = (part + noise * drawn).expand(k, *part.shape)
-        log_joint = mixture.log_prob_each(noisy).T + mixture.log_weights
+        drawn = torch.empty(k if own_noise else 1, *part.shape).to(part)
+        noisy = part + noise * drawn.normal_(generator=generator)
+        if own_noise:
+            log_joint = mixture.log_prob_each(noisy).T + mixture.log_weights
+        else:
+            log_joint = mixture.log_joint(noisy[0])
         parts.append(torch.logsumexp(log_joint.double(), 1))
-    log_prob = torch.cat(parts).cpu().numpy()
-    out: np.ndarray = math.log(LEVELS) - log_prob / mixture.n_features
-    return out
+    return nats_per_pixel(torch.cat(parts).cpu().numpy(), mixture.n_features)
 
 
-def copies(mixture: GenMM, n_copies: int) -> GenMM:
-    """Return the mixture of that many copies of a single flow: the same density."""
-    copied = mixture.select(torch.zeros(n_copies, dtype=torch.int64))
-    copied.log_weights.fill_(-math.log(n_copies))
-    return copied
+def nats_per_pixel(log_prob: Values, n_pixels: int) -> Values:
+    r"""Return :math:`-\log p / D + \log 256`, from log densities of images in nats."""
+    return math.log(LEVELS) - log_prob / n_pixels
