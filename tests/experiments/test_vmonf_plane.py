@@ -205,6 +205,11 @@ def test_models_run_on_labelled_circles(tiny, model):
     assert np.isfinite(values).all()
 
 
+def test_runs_may_start_from_spectral_clusters(tiny):
+    rows = tiny("vmonf/circles", size=0.1, start="spectral").rows
+    assert rows.set_index("metric").loc["accuracy", "value"] >= 0.5
+
+
 def test_a_model_that_sees_no_labels_is_matched(tiny):
     values = tiny("vmonf/circles-semi", model="spectral clustering", size=0.5)
     rows = values.rows.set_index("metric")["value"]

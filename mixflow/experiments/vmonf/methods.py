@@ -123,12 +123,11 @@ def _estimator(
         "callback": callback,
         "verbose": int(context.progress),
     }
-    init = config.start
-    if init == "spectral":
+    init: str | np.ndarray = config.start
+    if config.start == "spectral":
         init = spectral(plane.x, config.n_components, config.seed)
-    if init == "labels":
-        known = uses_labels(config, plane)
-        init = "auto" if known else "kmeans"
+    elif config.start == "labels":
+        init = "auto" if uses_labels(config, plane) else "kmeans"
     if config.model == "EM every 5 epochs":
         return GenMM(**common, init=init, m_step="dense", em_every=5)
     kind = POSTERIORS.get(config.model)
