@@ -187,7 +187,13 @@ def distances_by_share(table: pd.DataFrame, *, unit: str = "squared distance") -
     right.set(xlabel="share of crops of style 2", ylabel="position between the styles (0 to 1)")
     for panel in (left, right):
         panel.grid(alpha=0.3)
-        panel.legend(fontsize="small")
+        panel.legend(
+            fontsize="small",
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.14),
+            ncols=2,
+            frameon=False,
+        )
     return fig
 
 
