@@ -203,8 +203,8 @@ def mean(metric, model):
 
 Markdown(
     f"Of mixes of sampled codes {mean('third', f'{PAPER}, mixed'):.0%} are read as a third digit "
-    f"(d = {middle}), of samples of one digit {mean('third', f'{PAPER}, unmixed'):.0%}; both digits "
-    f"are on top in {mean('both', f'{PAPER}, mixed'):.0%} and "
+    f"(d = {middle}), of samples of one digit {mean('third', f'{PAPER}, unmixed'):.0%}; both "
+    f"digits are on top in {mean('both', f'{PAPER}, mixed'):.0%} and "
     f"{mean('both', f'{PAPER}, unmixed'):.0%}. Midpoints of two codes show both more often "
     f"({mean('both', f'{PAPER}, midpoints'):.0%}; of real codes "
     f"{mean('both', f'{CEILING}, midpoints'):.0%}): what the eye sees of two digits in a mix is "

@@ -47,8 +47,8 @@ for layer, share in gram.negative_shares(sampled, layout).items():
     print(f"{layer}: negative share of the eigenvalues {share:.2f}")
 
 # %% [markdown]
-# The last lines are the catch. Entries of a real Gram matrix go together; drawn one by one they make
-# a matrix with negative eigenvalues, which no image has.
+# The last lines are the catch. Entries of a real Gram matrix go together; drawn one by one they
+# make a matrix with negative eigenvalues, which no image has.
 #
 # ## Parameters
 
