@@ -60,7 +60,8 @@ def weights(curves: Mapping[str, np.ndarray]) -> Figure:
         for k, line in enumerate(values.T):
             axes.plot(line, color=COLOURS[k % len(COLOURS)], linewidth=1.2)
         axes.axhline(1 / values.shape[1], color="0.5", linestyle=":", linewidth=1)
-        axes.set(title=name, xlabel="iteration of EM", ylim=(0, None))
+        axes.set(title=name, xlabel="iteration of EM")
         axes.grid(alpha=0.3)
+    panels[0, 0].set_ylim(bottom=0)
     panels[0, 0].set_ylabel("weight $\\pi_k$")
     return fig

@@ -74,6 +74,17 @@ def test_a_grown_mixture_begins_as_the_flow_with_the_labels_shares(single, image
     torch.testing.assert_close(mixture.log_prob(few), single.log_prob(few))
 
 
+def test_sources_begin_where_the_images_of_their_label_are(single, images):
+    labels = image_models.kmeans_labels(images.train, 3, seed=0)
+    mixture, _ = image_models.with_sources(single, images.train.double(), labels, 3)
+    found = mixture.double().predict(images.train.double()).numpy()
+    assert (found == labels).mean() > 0.5
+    assert mixture.n_flows == 1
+    few = images.train[:5].double()
+    torch.testing.assert_close(mixture.encode_each(few[None].expand(3, -1, -1, -1, -1))[0].shape,
+                               single.encode_each(few[None])[0].shape)  # fmt: skip
+
+
 def test_flops_grow_with_the_steps(images):
     costs = [
         cost_of_pass(SINGLE.configure("smoke", n_steps=steps), images) for steps in ((1, 1), (2, 2))
@@ -120,5 +131,5 @@ def test_runs_say_what_they_lack(tmp_path):
     config = TABLE_1.configure("smoke", **SMALL)
     with pytest.raises(ValueError, match="needs RunContext.require"):
         TABLE_1.run(config, RunContext(tmp_path, progress=False))
-    with pytest.raises(ValueError, match="there is no posterior"):
+    with pytest.raises(ValueError, match="makes no GenMM per dimension"):
         TABLE_1.configure("smoke", model="GenMM per dimension", n_components=1)

@@ -1,4 +1,4 @@
-"""Proposition 2 of EM-GM: the bound under generalised EM never falls; minibatches make it rugged."""
+"""Proposition 2 of EM-GM: generalised EM never lowers the bound; with minibatches it does."""
 
 from __future__ import annotations
 
@@ -102,10 +102,10 @@ def _line_search(em: EM, parameters: list[torch.nn.Parameter], steps: int) -> No
         return loss
 
     before = [parameter.detach().clone() for parameter in parameters]
-    start = float(closure())
+    start = closure().item()
     search.step(closure)
     with torch.no_grad():
-        if not float(em.loss(0)) <= start:  # the search gave up: stay, as the proposition allows
+        if not em.loss(0).item() <= start:  # the search gave up: stay, as the proposition allows
             for parameter, old in zip(parameters, before, strict=True):
                 parameter.copy_(old)
 

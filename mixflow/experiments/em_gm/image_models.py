@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,14 @@ from mixflow.experiments.base import Config, RunContext
 from mixflow.experiments.em_gm.images import NOISE, ImagePart, ImageSetName
 from mixflow.flows import Glow
 from mixflow.flows.layers import Scale
-from mixflow.mixtures import GenMM
+from mixflow.mixtures import GenMM, LatMM
 from mixflow.mixtures.base import Mixture
 from mixflow.training import EM, EMSettings, Fit, Groups, LoopSettings, fit
 from mixflow.training.schedules import Schedule, Temperature
 
 # Principal components in which k-means divides the images, and its starts.
 N_PRINCIPAL, KMEANS_STARTS = 50, 5
+SOURCE_IMAGES = 256  # of a component, whose latents its Gaussian starts from
 # Share of the steps in which the learning rate rises; so many at most.
 WARMUP, MOST_WARMUP = 0.04, 200
 
@@ -84,6 +86,29 @@ def grown(single: GenMM, labels: np.ndarray, n_components: int) -> tuple[GenMM, 
     return mixture, torch.eye(n_components)[torch.as_tensor(labels)]
 
 
+@torch.no_grad()
+def with_sources(
+    single: GenMM, images: Tensor, labels: np.ndarray, n_components: int
+) -> tuple[LatMM, Tensor]:
+    """Return a flow with K Gaussians as its source, fitted to the latents of the labels' images.
+
+    Parameters
+    ----------
+    single, labels, n_components
+        As of :func:`grown`.
+    images
+        (N, 1, H, W), whose latents the Gaussians are set to.
+    """
+    mixture = LatMM(deepcopy(single.flow), n_components)
+    mixture.log_weights.copy_(torch.as_tensor(np.bincount(labels) / len(labels)).log())
+    rng = np.random.default_rng(0)
+    rows = [rng.choice(np.flatnonzero(labels == k), SOURCE_IMAGES) for k in range(n_components)]
+    x = images[torch.as_tensor(np.stack(rows))]
+    latents = torch.stack([single.encode_each(part[None])[0] for part in x])
+    mixture.sources.initialize(latents)
+    return mixture, torch.eye(n_components)[torch.as_tensor(labels)]
+
+
 def kmeans_labels(images: Tensor, n_clusters: int, seed: int) -> np.ndarray:
     """Cluster images (N, 1, H, W) by k-means on principal components: (N,)."""
     x = images.flatten(1).double().cpu().numpy()
@@ -131,12 +156,11 @@ def train(
     KeyboardInterrupt
         After Ctrl-C, with a checkpoint from which the same call goes on.
     """
-    k = mixture.n_components
     settings = EMSettings(
         em_every=em_every,
         temperature=temperature,
-        m_step="sparse",
-        batch_size=config.batch_size * k,
+        m_step="dense" if mixture.n_flows == 1 else "sparse",
+        batch_size=config.batch_size * mixture.n_flows,
         noise=NOISE,
         e_step_noise=NOISE,
     )

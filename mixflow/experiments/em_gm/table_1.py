@@ -18,7 +18,7 @@ from mixflow.experiments.em_gm.images import ImageSet, load_images, nats_per_pix
 from mixflow.mixtures.base import Mixture
 from mixflow.training.schedules import Temperature
 
-Model = Literal["GenMM", "GenMM per dimension", "GenMM as published"]
+Model = Literal["GenMM", "LatMM", "GenMM per dimension", "GenMM as published"]
 COMPONENTS = (1, 3, 5, 7, 9)
 N_SHOWN = 8  # samples of every component that are kept
 
@@ -28,8 +28,9 @@ class Images(Flow):
 
     model: Model = Field(
         "GenMM",
-        description="GenMM: copies of one flow, divided by k-means, exact posteriors; per "
-        "dimension: the same with the released code's posteriors; as published: random start too",
+        description="GenMM: copies of one flow, divided by k-means, exact posteriors; LatMM: one "
+        "flow, K Gaussians for its latents; per dimension: GenMM with the released code's "
+        "posteriors; as published: with these and a random start",
     )
     n_components: int = Field(1, ge=1, le=50, description="K")
     epochs: int = Field(8, ge=1, description="epochs of the mixture, after those of the flow")
@@ -42,14 +43,14 @@ class Images(Flow):
 
     @model_validator(mode="after")
     def _single_needs_no_posterior(self) -> Images:
-        if self.n_components == 1 and self.model == "GenMM per dimension":
-            raise ValueError("with n_components=1 there is no posterior; take model='GenMM'")
+        if self.n_components == 1 and self.model in ("GenMM per dimension", "LatMM"):
+            raise ValueError(f"n_components=1 makes no {self.model}; take model='GenMM'")
         return self
 
     @property
     def temperature(self) -> Temperature:
         """T of the posterior."""
-        return 1.0 if self.model == "GenMM" else "per_dimension"
+        return 1.0 if self.model in ("GenMM", "LatMM") else "per_dimension"
 
 
 def run(config: Images, context: RunContext) -> Result:
@@ -86,7 +87,11 @@ def _fit(
     single, before = single_flow.required(config, context, images)
     k = config.n_components
     labels = image_models.kmeans_labels(images.train, k, config.seed)
-    mixture, responsibilities = image_models.grown(single, labels, k)
+    mixture: Mixture
+    if config.model == "LatMM":
+        mixture, start = image_models.with_sources(single, images.train, labels, k)
+    else:
+        mixture, start = image_models.grown(single, labels, k)
     done = image_models.train(
         mixture,
         images.train,
@@ -94,7 +99,7 @@ def _fit(
         context,
         name="mixture",
         epochs=config.epochs,
-        responsibilities=responsibilities,
+        responsibilities=start,
         **how,
     )
     after = image_models.curve(done, before=config.base_epochs)
@@ -131,11 +136,12 @@ def _shown(mixture: Mixture, config: Images) -> np.ndarray:
 
 
 def plan(profile: str) -> Sequence[Mapping[str, Any]]:
-    """Return every K on both data sets, and the released code's posteriors for one seed."""
+    """Return every K on both data sets, LatMM and the released code's posteriors for one seed."""
     if profile == "smoke":
         return [
             {"n_components": 1, "seed": 0, "keep": True},
             {"n_components": 3, "seed": 0, "keep": True},
+            {"n_components": 3, "seed": 0, "keep": True, "model": "LatMM"},
         ]
     points: list[Mapping[str, Any]] = [
         {"dataset": dataset, "n_components": k, "seed": seed, **({} if seed else {"keep": True})}
@@ -143,12 +149,13 @@ def plan(profile: str) -> Sequence[Mapping[str, Any]]:
         for k in COMPONENTS
         for dataset in ("mnist", "fashion-mnist")
     ]
-    published = [
-        {"dataset": dataset, "model": "GenMM per dimension", "n_components": k, "seed": 0}
-        for k in (3, 5, 7)
+    others = [
+        {"dataset": dataset, "model": model, "n_components": k, "seed": 0, "keep": True}
+        for model, sizes in (("LatMM", COMPONENTS[1:]), ("GenMM per dimension", (3, 5, 7)))
+        for k in sizes
         for dataset in ("mnist", "fashion-mnist")
     ]
-    return [*points, *published]
+    return [*points, *others]
 
 
 EXPERIMENT = Experiment(

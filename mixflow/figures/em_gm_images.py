@@ -1,0 +1,180 @@
+"""Figures 3 to 6 of EM-GM: likelihood and quality of samples against K, and the samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mixflow.figures.style import style
+from mixflow.results.store import StoredRun
+
+DATASETS = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "digits": "digits, 8 x 8"}
+# Measures of figures 4 and 5 -> axis label.
+QUALITY = {
+    "IS": "inception score (higher is better)",
+    "FID root": "root of the Fréchet distance",
+    "MMD": "maximum mean discrepancy",
+    "1NN": "1NN accuracy (0.5 is best)",
+}
+KEYS = ["dataset", "model", "n_components"]
+
+
+def table(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """Return mean, sd and number of seeds of metrics, indexed by data set, model and K.
+
+    Parameters
+    ----------
+    rows
+        Of ``em-gm/table-1``; the setting names K.
+    metrics
+        Columns of the result; each has the levels mean, std and count.
+    """
+    chosen = rows[rows["metric"].isin(metrics)].copy()
+    chosen["n_components"] = chosen["setting"].str.removeprefix("K=").astype(int)
+    wide = chosen.pivot_table(
+        index=KEYS, columns="metric", values="value", aggfunc=["mean", "std", "count"]
+    ).swaplevel(axis=1)
+    kept = [metric for metric in metrics if metric in wide.columns.get_level_values(0)]
+    return wide[kept]
+
+
+def curves(runs: Sequence[StoredRun], floor: float) -> Figure:
+    """Draw figure 3: NLL of the training images by epoch, a panel per data set and model.
+
+    Parameters
+    ----------
+    runs
+        One for each line: of a seed.
+    floor
+        What a pixel costs that never varies, in nats: the lower end of the axis.
+    """
+    kinds = list(dict.fromkeys((r.config["dataset"], r.config["model"]) for r in runs))
+    columns = min(2, len(kinds))
+    lines = -(-len(kinds) // columns)
+    fig, panels = plt.subplots(
+        lines, columns, figsize=(4.5 * columns, 3.2 * lines), layout="constrained", squeeze=False
+    )
+    sizes = sorted({run.config["n_components"] for run in runs})
+    for axes, kind in zip(panels.flat, kinds, strict=False):
+        for run in runs:
+            k = run.config["n_components"]
+            # K = 1 is the reference in every panel of its data set.
+            if (run.config["dataset"], run.config["model"]) == kind or (
+                run.config["dataset"] == kind[0] and k == 1
+            ):
+                axes.plot(
+                    run.arrays["curve_epoch"], run.arrays["curve_nll"], label=f"K = {k}",
+                    markersize=4, **style(sizes.index(k)),
+                )  # fmt: skip
+        axes.set(title=f"{kind[1]}, {DATASETS[kind[0]]}", xlabel="epoch", ylabel="NLL (nat/pixel)")
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize="small")
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(low, floor), min(high, low + 0.6))
+    for axes in panels.flat[len(kinds) :]:
+        axes.set_axis_off()
+    return fig
+
+
+def gains(
+    found: Mapping[str, pd.DataFrame], published: Mapping[str, Mapping[int, float]]
+) -> Figure:
+    """Draw what is gained over K = 1, by mixtures and by noise alone.
+
+    Parameters
+    ----------
+    found
+        Data set -> lines: kinds of gain; columns (K, "mean" or "error"), in nat/pixel; the
+        error is half of an interval.
+    published
+        Data set -> K -> the published gain.
+    """
+    fig, panels = plt.subplots(
+        1, len(found), figsize=(4.6 * len(found), 4.0), layout="constrained", squeeze=False,
+        sharey=True,
+    )  # fmt: skip
+    for axes, (dataset, lines) in zip(panels[0], found.items(), strict=True):
+        for index, (name, values) in enumerate(lines.iterrows()):
+            mean = values.xs("mean", level=1).dropna()
+            error = values.xs("error", level=1).reindex(mean.index)
+            axes.errorbar(
+                mean.index, mean, yerror(error), label=name, capsize=3, markersize=5, **style(index)
+            )
+        line = published.get(dataset, {})
+        if line:
+            axes.plot(
+                list(line), list(line.values()), linestyle="none", marker="*", markersize=11,
+                color="black", label="published gain",
+            )  # fmt: skip
+        axes.axhline(0, color="0.5", linewidth=0.8)
+        axes.set(title=DATASETS[dataset], xlabel="K")
+        axes.grid(alpha=0.3)
+    panels[0, 0].set_ylabel("NLL of K = 1 less NLL (nat/pixel)")
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    fig.legend(handles, labels, loc="outside lower center", ncols=2, fontsize="small")
+    return fig
+
+
+def yerror(error: pd.Series) -> np.ndarray | None:
+    """Return error bars, or None where there are none."""
+    return None if error.isna().all() else error.fillna(0).to_numpy()
+
+
+def quality(rows: pd.DataFrame, dataset: str) -> Figure:
+    """Draw figure 4 or 5: measures of samples against K, mean and range over trials.
+
+    Parameters
+    ----------
+    rows
+        Of ``em-gm/table-1``; means, lows and highs over trials, averaged over seeds here.
+    dataset
+        Of the rows to draw.
+    """
+    names = [f"{metric}{end}" for metric in QUALITY for end in ("", " low", " high")]
+    found = table(rows[rows["dataset"] == dataset], names)
+    floor = rows[(rows["dataset"] == dataset) & (rows["model"] == "real images")]
+    fig, panels = plt.subplots(2, 2, figsize=(8.6, 6.4), layout="constrained")
+    for axes, (metric, label) in zip(panels.flat, QUALITY.items(), strict=True):
+        models = [m for m in found.index.unique("model") if m != "real images"]
+        for index, model in enumerate(models):
+            part = found.xs((dataset, model), level=("dataset", "model"))
+            mean, low, high = (part[f"{metric}{end}", "mean"] for end in ("", " low", " high"))
+            axes.errorbar(
+                part.index, mean, [mean - low, high - mean], label=model, capsize=3, markersize=5,
+                **style(index),
+            )  # fmt: skip
+        real = floor.loc[floor["metric"] == metric, "value"].mean()
+        if not np.isnan(real):
+            axes.axhline(real, color="0.3", linestyle=":", label="real images")
+        axes.set(xlabel="K", ylabel=label)
+        axes.grid(alpha=0.3)
+    panels[0, 0].legend(fontsize="small")
+    return fig
+
+
+def samples(images: Mapping[str, np.ndarray], columns: int = 10, rows: int = 4) -> Figure:
+    """Draw figure 6: samples, a panel for each model.
+
+    Parameters
+    ----------
+    images
+        Title -> uint8 (N, 1, H, W), N at least ``columns`` x ``rows``.
+    """
+    fig, panels = plt.subplots(
+        -(-len(images) // 2), 2, figsize=(9.0, 2.0 * -(-len(images) // 2)), layout="constrained",
+        squeeze=False,
+    )  # fmt: skip
+    for axes, (title, drawn) in zip(panels.flat, images.items(), strict=False):
+        tiles = drawn[: columns * rows, 0].reshape(rows, columns, *drawn.shape[2:])
+        axes.imshow(
+            tiles.transpose(0, 2, 1, 3).reshape(rows * drawn.shape[2], -1), cmap="gray", vmin=0,
+            vmax=255,
+        )  # fmt: skip
+        axes.set_title(title, fontsize="medium")
+    for axes in panels.flat:
+        axes.set_axis_off()
+    return fig
