@@ -39,7 +39,9 @@ class Flow(Config):
     n_steps: tuple[int, ...] = Field((8, 4, 2), description="steps of each level, finest first")
     hidden_features: int = Field(64, ge=1, description="channels inside the couplings")
     scale: Scale = Field("tanh", description="of the couplings; the published one is sigmoid")
-    mixed_precision: bool = Field(True, description="bfloat16 inside the couplings' networks")
+    mixed_precision: bool = Field(
+        False, description="bfloat16 inside the couplings' networks: for hardware that has it"
+    )
     batch_size: int = Field(16, ge=1, description="images of every component in a step")
     learning_rate: float = Field(4e-3, gt=0, description="Adam's, at its peak")
     base_epochs: int = Field(8, ge=1, description="epochs of the single flow")

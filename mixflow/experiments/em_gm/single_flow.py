@@ -90,6 +90,7 @@ PAPER = {
     "n_steps": (4, 4, 4),
     "hidden_features": 512,
     "scale": "sigmoid",
+    "mixed_precision": True,
     "batch_size": 64,
     "learning_rate": 1e-3,
     "base_epochs": 200,
