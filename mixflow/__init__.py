@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mixflow.estimators import (
         BasisDensity,
         GenMM,
+        LatMM,
         MixtureClassifier,
         RotatedBasisDensity,
         VMoNF,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BasisDensity",
     "GenMM",
+    "LatMM",
     "MixtureClassifier",
     "RotatedBasisDensity",
     "VMoNF",

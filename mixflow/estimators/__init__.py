@@ -3,8 +3,17 @@
 from mixflow.estimators.basis import BasisDensity
 from mixflow.estimators.classifier import MixtureClassifier
 from mixflow.estimators.genmm import GenMM
+from mixflow.estimators.latmm import LatMM
 from mixflow.estimators.persistence import load
 from mixflow.estimators.rotated import RotatedBasisDensity
 from mixflow.estimators.vmonf import VMoNF
 
-__all__ = ["BasisDensity", "GenMM", "MixtureClassifier", "RotatedBasisDensity", "VMoNF", "load"]
+__all__ = [
+    "BasisDensity",
+    "GenMM",
+    "LatMM",
+    "MixtureClassifier",
+    "RotatedBasisDensity",
+    "VMoNF",
+    "load",
+]

@@ -21,7 +21,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 from torch import Tensor, nn
 
 from mixflow.estimators.persistence import Savable
-from mixflow.flows import Bijection, Glow, VectorFlow
+from mixflow.flows import Bijection, Chain, Glow, GlowLevel, Shared, VectorFlow
 from mixflow.flows.layers import Scale
 from mixflow.flows.vector import Mixing
 from mixflow.mixtures import GenMM as GenMMCore
@@ -46,6 +46,7 @@ class FlowEstimator(Savable, BaseEstimator):
     mixing: Mixing
     scale: Scale
     dropout: float
+    shared_layers: int
     noise: float
     reg_covar: float
     standardize: bool
@@ -81,6 +82,7 @@ class FlowEstimator(Savable, BaseEstimator):
         "mixing": [StrOptions({"rotation", "lu", "reverse"})],
         "scale": [StrOptions({"tanh", "sigmoid", "exp"})],
         "dropout": [Interval(Real, 0, 1, closed="left")],
+        "shared_layers": [Interval(Integral, 0, None, closed="left")],
         "noise": [Interval(Real, 0, None, closed="left")],
         "reg_covar": [Interval(Real, 0, None, closed="neither")],
         "standardize": ["boolean"],
@@ -177,8 +179,26 @@ class FlowEstimator(Savable, BaseEstimator):
 
     def _build(self, n_components: int) -> GenMMCore:
         """Return an untrained bank of ``n_components`` flows in the training dtype."""
-        flow = self._flow(n_components, self.n_layers)
+        flow = self._bank(n_components, n_trunks=1)
         return GenMMCore(flow).to(self._torch_device(), self._torch_dtype())
+
+    def _bank(self, n_flows: int, *, n_trunks: int) -> Bijection:
+        """Return a bank of flows, behind trunks that equally many share if there are any."""
+        if not self.shared_layers:
+            return self._flow(n_flows, self.n_layers)
+        trunk = Shared(self._trunk(n_trunks), n_flows)
+        return Chain([trunk, self._flow(n_flows, self.n_layers)])
+
+    def _trunk(self, n_trunks: int) -> Bijection:
+        if self.image_shape is None:
+            return self._flow(n_trunks, self.shared_layers)
+        return GlowLevel(
+            n_trunks,
+            self._event_shape(),
+            n_steps=self.shared_layers,
+            hidden_features=self.hidden_features,
+            scale=self.scale,
+        )
 
     def _flow(self, n_components: int, n_layers: int) -> Bijection:
         if self.image_shape is None:

@@ -22,8 +22,9 @@ from mixflow.flows.layers import Scale
 from mixflow.flows.vector import Mixing
 from mixflow.mixtures import GenMM as GenMMCore
 from mixflow.mixtures.base import in_chunks
+from mixflow.mixtures.latmm import PrecisionPrior
 from mixflow.training import EM, Groups
-from mixflow.training.em import MStep
+from mixflow.training.em_settings import MStep
 from mixflow.training.schedules import Schedule, Temperature
 
 
@@ -43,19 +44,20 @@ class MixtureClassifier(ClassifierMixin, EMEstimator):
         P(y): None takes the shares in the training data, "uniform" equal ones (as in EM-GM),
         an array gives them in the order of ``classes_``.
     image_shape, n_layers, hidden_features, hidden_layers, n_levels, mixing, scale, dropout, \
-noise, reg_covar, standardize, init, n_init, n_blocks, em_every, posterior_temperature, m_step, \
-max_epochs, batch_size, learning_rate, schedule, warmup, min_learning_rate, betas, weight_decay, \
-clip_norm, clip_value, early_stopping, validation_fraction, patience, compile, device, dtype, \
-random_state, warm_start, checkpoint, callback, verbose
+shared_layers, n_sources, per_position, precision_prior, noise, reg_covar, standardize, init, \
+n_init, n_blocks, em_every, posterior_temperature, m_step, max_epochs, batch_size, learning_rate, \
+schedule, warmup, min_learning_rate, betas, weight_decay, clip_norm, clip_value, early_stopping, \
+validation_fraction, patience, compile, device, dtype, random_state, warm_start, checkpoint, \
+callback, verbose
         As for :class:`mixflow.GenMM`, for every class alike; ``batch_size`` counts the samples
-        of one class.
+        of one class. ``n_components=1`` with ``n_sources=K`` makes every class a LatMM.
 
     Attributes
     ----------
     classes_, class_prior_
         The labels, and P(y).
     mixture_
-        The bank of all flows: component y K + k is flow k of class y; its log weights are
+        The bank of all flows: component y K + k is component k of class y; its log weights are
         those within a class.
     history_, n_iter_, best_epoch_, interrupted_, n_features_in_
         As for :class:`mixflow.GenMM`.
@@ -94,6 +96,10 @@ random_state, warm_start, checkpoint, callback, verbose
         mixing: Mixing = "rotation",
         scale: Scale = "tanh",
         dropout: float = 0.0,
+        shared_layers: int = 0,
+        n_sources: int = 0,
+        per_position: bool = False,
+        precision_prior: PrecisionPrior = ("gamma", 2.0, 1.0),
         noise: float = 0.0,
         reg_covar: float = 1e-3,
         standardize: bool = True,
@@ -205,7 +211,7 @@ random_state, warm_start, checkpoint, callback, verbose
         """Train all classes side by side; ``init`` is None to go on from ``mixture_``."""
         seed, n_classes = self._seed(), len(self.classes_)
         rows, held_out = self._hold_out_of_each(codes, seed)
-        self._check_counts(codes[rows], self.n_components // self.n_blocks, "to train on")
+        self._check_counts(codes[rows], self._n_each(), "to train on")
         times = self.n_blocks * (1 if init is None else self.n_init)
 
         def groups(rows: np.ndarray) -> Groups:
@@ -245,7 +251,7 @@ random_state, warm_start, checkpoint, callback, verbose
     def _best(self, em: EM, n_classes: int) -> GenMMCore:
         """Keep every class's restart of the best likelihood; its blocks share the weight."""
         scores = em.group_log_likelihoods().view(n_classes, -1, self.n_blocks).mean(2)
-        n_init, k = scores.shape[1], self.n_components
+        n_init, k = scores.shape[1], self._n_total()
         first = (torch.arange(n_classes, device=scores.device) * n_init + scores.argmax(1)) * k
         rows = (first[:, None] + torch.arange(k, device=scores.device)).flatten()
         mixture = self._settled(self.mixture_, rows)
@@ -288,7 +294,7 @@ random_state, warm_start, checkpoint, callback, verbose
         self.classes_, self._count_ = everything[order], np.append(count, len(x))[order]
         self.class_prior_, self.history_ = self._priors(), history
         bank = before.join(self.mixture_)
-        k = self.n_components
+        k = self._n_total()
         rows = (torch.from_numpy(order)[:, None] * k + torch.arange(k)).flatten()
         self.mixture_ = bank.select(rows.to(bank.log_weights.device))
         return self

@@ -72,7 +72,7 @@ class MixtureDensity(DensityMixin, FlowEstimator):
         return float(-2 * self.score_samples(X).sum() + 2 * self._n_parameters())
 
     def _n_parameters(self) -> int:
-        return sum(p.numel() for p in self.mixture_.parameters()) + self.n_components - 1
+        return sum(p.numel() for p in self.mixture_.parameters()) + len(self.weights_) - 1
 
     def encode(self, X: ArrayLike, labels: ArrayLike | None = None) -> np.ndarray:
         """Map samples to latents (N, D) by the components named, or the most responsible ones."""

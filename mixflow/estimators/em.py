@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import cast
+from typing import Self, cast
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
+from sklearn.base import _fit_context
 from torch import Tensor
 
 from mixflow.estimators.base import checked_init
+from mixflow.estimators.density import MixtureDensity
 from mixflow.estimators.parameters import EMParameters
 from mixflow.mixtures import GenMM as GenMMCore
+from mixflow.mixtures import LatMM as LatMMCore
 from mixflow.training import EM, EMSettings, Groups, start_responsibilities
 from mixflow.training.schedules import temperature_at
 from mixflow.training.start import Start
@@ -24,9 +28,37 @@ class EMEstimator(EMParameters):
         """Return a bank for G groups, whose log weights are those within a group."""
         with torch.random.fork_rng([]):
             torch.manual_seed(seed)
-            mixture = self._build(n_groups * (self.n_components // self.n_blocks))
+            mixture = self._build(n_groups * self._n_each())
         mixture.log_weights += np.log(n_groups)
         return mixture
+
+    def _build(self, n_components: int) -> GenMMCore:
+        """Return an untrained bank of ``n_components`` in the training dtype."""
+        n_groups = n_components // self._n_each()
+        n_flows, n_sources = self._layout()
+        flow = self._bank(n_groups * n_flows, n_trunks=n_groups)
+        mixture = GenMMCore(flow)
+        if n_sources:
+            mixture = LatMMCore(
+                flow,
+                n_components,
+                per_position=self.per_position,
+                precision_prior=self.precision_prior,
+            )
+        return mixture.to(self._torch_device(), self._torch_dtype())
+
+    def _layout(self) -> tuple[int, int]:
+        """Return the flows of one EM, and the Gaussians in the latents of each; 0: none."""
+        return self.n_components // self.n_blocks, self.n_sources
+
+    def _n_each(self) -> int:
+        """Return the number of components in one EM."""
+        n_flows, n_sources = self._layout()
+        return n_flows * max(1, n_sources)
+
+    def _n_total(self) -> int:
+        """Return the number of components of a mixture, all its blocks together."""
+        return self.n_blocks * self._n_each()
 
     def _unsettled(self) -> GenMMCore:
         """Return a copy of the fitted mixture that can train on."""
@@ -94,7 +126,7 @@ class EMEstimator(EMParameters):
 
     def _init_of(self, n_samples: int, rows: np.ndarray) -> str | np.ndarray:
         """Return ``init``: a method, or those rows of the responsibilities of all samples."""
-        init = checked_init(self.init, n_samples, self.n_components // self.n_blocks)
+        init = checked_init(self.init, n_samples, self._n_each())
         return init if isinstance(init, str) else init[rows]
 
     def _em_settings(self) -> EMSettings:
@@ -106,3 +138,71 @@ class EMEstimator(EMParameters):
             noise=self.noise,
             compile=self.compile,
         )
+
+
+class EMDensity(EMEstimator, MixtureDensity):
+    """Fit one mixture to all samples."""
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: None = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit the mixture to X.
+
+        Parameters
+        ----------
+        X
+            Samples, shape (N, D), finite.
+        y
+            Ignored.
+        sample_weight
+            Non-negative weights, shape (N,); 0 leaves a sample out. With one component a
+            weight of two is a sample given twice; with more, the random start differs.
+
+        Raises
+        ------
+        ValueError
+            If X has NaN, a constant feature, or fewer samples than components.
+        TrainingDiverged
+            If the loss becomes NaN or infinite.
+        """
+        with self._all_or_nothing():
+            return self._fit(X, sample_weight)
+
+    def _fit(self, X: ArrayLike, sample_weight: ArrayLike | None) -> Self:
+        warm = self.warm_start and hasattr(self, "mixture_")
+        x = self._validate_x(X, reset=not warm)
+        weight = self._validate_weight(sample_weight, x)
+        self._check_blocks()
+        n_samples, used = len(x), weight > 0
+        init = None if warm else self._init_of(n_samples, np.flatnonzero(used))
+        x, weight = x[used], weight[used]
+        if not warm:
+            self._fit_scaler(x, weight)
+        seed = self._seed()
+        rows, held_out = self._hold_out(len(x), seed)
+        n_groups = self.n_blocks * (1 if warm else self.n_init)
+        em = self._train(
+            self._unsettled() if warm else self._new_mixture(n_groups, seed),
+            x[rows],
+            _one_group(weight[rows], n_groups),
+            seed=seed,
+            init=init[rows] if isinstance(init, np.ndarray) else init,
+            validation=(
+                None if held_out is None else (x[held_out], _one_group(weight[held_out], n_groups))
+            ),
+        )
+        self._keep_best(em)
+        return self
+
+    def _keep_best(self, em: EM) -> None:
+        """Keep the restart of the best likelihood; its blocks share the weight."""
+        scores = em.group_log_likelihoods().view(-1, self.n_blocks)
+        best = int(scores.mean(1).argmax())
+        rows = best * self._n_total() + torch.arange(self._n_total(), device=scores.device)
+        self.mixture_ = self._settled(self.mixture_, rows)
+        self.mixture_.log_weights -= torch.logsumexp(self.mixture_.log_weights, 0)
+        self.weights_ = self.mixture_.log_weights.double().exp().cpu().numpy()
+        self.lower_bound_ = float(scores[best].mean()) - np.log(self.scale_).sum()
+
+
+def _one_group(weight: np.ndarray, times: int) -> Groups:
+    return Groups.single(len(weight), torch.from_numpy(weight)).repeat(times)

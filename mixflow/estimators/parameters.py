@@ -14,7 +14,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from mixflow.estimators.base import Callback, FlowEstimator
 from mixflow.flows.layers import Scale
 from mixflow.flows.vector import Mixing
-from mixflow.training.em import MStep
+from mixflow.mixtures.latmm import PrecisionPrior
+from mixflow.training.em_settings import MStep
 from mixflow.training.schedules import Schedule, Temperature
 
 
@@ -23,6 +24,9 @@ class EMParameters(FlowEstimator):
 
     _parameter_constraints: dict[str, list[Any]] = {
         **FlowEstimator._parameter_constraints,
+        "n_sources": [Interval(Integral, 0, None, closed="left")],
+        "per_position": ["boolean"],
+        "precision_prior": [None, tuple, list],
         "init": [StrOptions({"kmeans", "gmm", "random", "uniform"}), "array-like"],
         "n_init": [Interval(Integral, 1, None, closed="left")],
         "n_blocks": [Interval(Integral, 1, None, closed="left")],
@@ -50,6 +54,10 @@ class EMParameters(FlowEstimator):
         mixing: Mixing = "rotation",
         scale: Scale = "tanh",
         dropout: float = 0.0,
+        shared_layers: int = 0,
+        n_sources: int = 0,
+        per_position: bool = False,
+        precision_prior: PrecisionPrior = ("gamma", 2.0, 1.0),
         noise: float = 0.0,
         reg_covar: float = 1e-3,
         standardize: bool = True,
@@ -90,6 +98,10 @@ class EMParameters(FlowEstimator):
         self.mixing = mixing
         self.scale = scale
         self.dropout = dropout
+        self.shared_layers = shared_layers
+        self.n_sources = n_sources
+        self.per_position = per_position
+        self.precision_prior = precision_prior
         self.noise = noise
         self.reg_covar = reg_covar
         self.standardize = standardize

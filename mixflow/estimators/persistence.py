@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from mixflow.training.checkpoints import digest
 
 FORMAT = 1
-CLASSES = ("GenMM", "MixtureClassifier", "VMoNF", "BasisDensity", "RotatedBasisDensity")
+CLASSES = ("GenMM", "MixtureClassifier", "LatMM", "VMoNF", "BasisDensity", "RotatedBasisDensity")
 
 
 class Savable:
@@ -81,7 +81,7 @@ def load(path: str | Path) -> Any:
 
     Returns
     -------
-    GenMM, MixtureClassifier, VMoNF, BasisDensity or RotatedBasisDensity
+    GenMM, LatMM, MixtureClassifier, VMoNF, BasisDensity or RotatedBasisDensity
         Fitted, on the CPU; scores equal those of the saved one.
 
     Raises

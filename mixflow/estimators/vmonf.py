@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from mixflow.estimators.base import checked_init
 from mixflow.estimators.networks import posterior_cnn, posterior_mlp
 from mixflow.estimators.vmonf_parameters import VMoNFParameters
-from mixflow.flows import Chain, Shared
 from mixflow.mixtures import GenMM as GenMMCore
 from mixflow.mixtures import VMoNF as VMoNFCore
 from mixflow.training import VI, Groups, VISettings, start_responsibilities
@@ -42,7 +41,7 @@ class VMoNF(VMoNFParameters):
 noise, reg_covar, standardize
         As for :class:`mixflow.GenMM`.
     shared_layers
-        Coupling steps of a trunk that all flows share (feature vectors only).
+        Coupling steps of a trunk that all flows share.
     posterior_features, posterior_layers, posterior_dropout
         Width and depth of the network q: a multilayer perceptron, for images a small
         convolutional network (where only the width and the dropout apply).
@@ -254,15 +253,6 @@ dtype, random_state, checkpoint, callback, verbose
             )
         network = network.to(self._torch_device(), self._torch_dtype())
         return VMoNFCore(self._build(n_components), network)
-
-    def _build(self, n_components: int) -> GenMMCore:
-        if not self.shared_layers:
-            return super()._build(n_components)
-        if self.image_shape is not None:
-            raise ValueError("shared_layers is for feature vectors; leave it 0 with image_shape")
-        trunk = Shared(self._flow(1, self.shared_layers), n_components)
-        own = self._flow(n_components, self.n_layers)
-        return GenMMCore(Chain([trunk, own])).to(self._torch_device(), self._torch_dtype())
 
     def _module(self) -> nn.Module:
         return self.model_

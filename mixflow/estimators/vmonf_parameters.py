@@ -23,7 +23,6 @@ class VMoNFParameters(MixtureDensity):
 
     _parameter_constraints: dict[str, list[Any]] = {
         **MixtureDensity._parameter_constraints,
-        "shared_layers": [Interval(Integral, 0, None, closed="left")],
         "posterior_features": [Interval(Integral, 1, None, closed="left")],
         "posterior_layers": [Interval(Integral, 0, None, closed="left")],
         "posterior_dropout": [Interval(Real, 0, 1, closed="left")],

@@ -1,7 +1,7 @@
 """Invertible maps, each for a bank of K components at once."""
 
 from mixflow.flows.bijection import Bijection, Chain
-from mixflow.flows.glow import Glow
+from mixflow.flows.glow import Glow, GlowLevel
 from mixflow.flows.layers import ActNorm, AffineCoupling, InvertibleLinear, Rotation, Squeeze
 from mixflow.flows.shared import Shared
 from mixflow.flows.vector import VectorFlow
@@ -12,6 +12,7 @@ __all__ = [
     "Bijection",
     "Chain",
     "Glow",
+    "GlowLevel",
     "InvertibleLinear",
     "Rotation",
     "Shared",

@@ -73,6 +73,26 @@ class Bijection(nn.Module):
         self._check(x, self.event_shape, "x")
         return self._forward(x)
 
+    def forward_groups(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Map a batch for each of G groups of consecutive maps, G a divisor of K.
+
+        As ``forward`` on every group's batch repeated for its K / G maps, but what the maps of
+        a group share is computed once: (G, N, *event_shape) -> z (K, N, *latent_shape), log_det
+        (K, N).
+
+        Raises
+        ------
+        ValueError
+            If G does not divide K, or the event shape is another.
+        """
+        if x.shape[2:] != self.event_shape or not len(x) or self.n_components % len(x):
+            expected = ", ".join(str(n) for n in ("G", "N", *self.event_shape))
+            raise ValueError(
+                f"x must have shape ({expected}) with G a divisor of {self.n_components}, got "
+                f"{tuple(x.shape)}"
+            )
+        return self._forward_groups(x)
+
     def inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Map latents (K, N, *latent_shape) to data; ``log_det`` is that of dx/dz, (K, N)."""
         self._check(z, self.latent_shape, "z")
@@ -88,8 +108,16 @@ class Bijection(nn.Module):
         self._check(x, self.event_shape, "x")
         return self._initialize(x)
 
+    @property
+    def top_shape(self) -> tuple[int, ...]:
+        """Shape, channels last, of the latents that are best modelled further; they come first."""
+        return self.latent_shape
+
     def _forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         raise NotImplementedError
+
+    def _forward_groups(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self._forward(spread(x, self.n_components))
 
     def _inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
         raise NotImplementedError
@@ -130,8 +158,18 @@ class Chain(Bijection):
         super().__init__(first.n_components, first.event_shape, last.latent_shape)
         self.bijections = nn.ModuleList(bijections)
 
+    @property
+    def top_shape(self) -> tuple[int, ...]:
+        """Shape of the last map's top latents."""
+        return self._parts()[-1].top_shape
+
     def _forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return self._run(x, self._parts(), "_forward")
+
+    def _forward_groups(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        first, *rest = self._parts()
+        z, log_det = first._forward_groups(x)
+        return self._run(z, rest, "_forward", log_det)
 
     def _inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
         return self._run(z, reversed(self._parts()), "_inverse")
@@ -149,10 +187,15 @@ class Chain(Bijection):
         value: Tensor,
         bijections: Iterable[Bijection],
         direction: Literal["_forward", "_inverse"],
+        total: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        total: Tensor | None = None
         for bijection in bijections:
             value, log_det = getattr(bijection, direction)(value)
             total = log_det if total is None else total + log_det
         assert total is not None
         return value, total
+
+
+def spread(x: Tensor, n_rows: int) -> Tensor:
+    """Repeat every row for the consecutive ones that it stands for: (G, ...) -> (n_rows, ...)."""
+    return x[:, None].expand(-1, n_rows // len(x), *x.shape[1:]).flatten(0, 1)

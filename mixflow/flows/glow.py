@@ -88,6 +88,11 @@ class Glow(Bijection):
                 shape = (*shape[:-1], shape[-1] // 2)
         self.levels, self.splits = nn.ModuleList(levels), nn.ModuleList(splits)
 
+    @property
+    def top_shape(self) -> tuple[int, ...]:
+        """(H, W, C) of the last level's latents, to which every split is conditional."""
+        return self._parts()[0][-1].latent_shape
+
     def _forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return self._encode(x, "_forward")
 
@@ -125,6 +130,51 @@ class Glow(Bijection):
 
     def _parts(self) -> tuple[list[Bijection], list[Bijection]]:
         return cast("list[Bijection]", [*self.levels]), cast("list[Bijection]", [*self.splits])
+
+
+class GlowLevel(Bijection):
+    """Map K batches of images to images by the steps of one level of Glow.
+
+    Unlike Glow's own levels it unfolds the squeezed pixels again, so that any flow on images may
+    follow: a trunk that components share.
+
+    Parameters
+    ----------
+    n_components, image_shape, n_steps, hidden_features, scale
+        As for :class:`Glow`.
+    """
+
+    def __init__(
+        self,
+        n_components: int,
+        image_shape: Sequence[int],
+        *,
+        n_steps: int,
+        hidden_features: int = 64,
+        scale: Scale = "tanh",
+    ) -> None:
+        shape = _checked_shape(image_shape, 1)
+        super().__init__(n_components, image_shape)
+        network = partial(ConvNet, n_components, hidden_features=hidden_features)
+        self.level = _level(n_components, shape, n_steps, network, scale)
+
+    def _forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        z, log_det = self.level._forward(x.permute(0, 1, 3, 4, 2))
+        return self._unfolded(z), log_det
+
+    def _inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        x, log_det = self.level._inverse(self._squeeze._forward(z.permute(0, 1, 3, 4, 2))[0])
+        return x.permute(0, 1, 4, 2, 3), log_det
+
+    def _initialize(self, x: Tensor) -> Tensor:
+        return self._unfolded(self.level._initialize(x.permute(0, 1, 3, 4, 2)))
+
+    @property
+    def _squeeze(self) -> Bijection:
+        return cast(Bijection, self.level.bijections[0])
+
+    def _unfolded(self, z: Tensor) -> Tensor:
+        return self._squeeze._inverse(z)[0].permute(0, 1, 4, 2, 3)
 
 
 def _apply(bijection: Bijection, method: str, x: Tensor, log_det: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 from mixflow.mixtures.base import Mixture
 from mixflow.mixtures.genmm import GenMM
+from mixflow.mixtures.latmm import LatMM
 from mixflow.mixtures.vmonf import VMoNF
 
-__all__ = ["GenMM", "Mixture", "VMoNF"]
+__all__ = ["GenMM", "LatMM", "Mixture", "VMoNF"]

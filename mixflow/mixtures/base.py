@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from mixflow.flows import Bijection, Shared
-from mixflow.flows.shared import shared_names
+from mixflow.flows.bijection import spread
+from mixflow.flows.shared import rows_of_parts
 from mixflow.mixtures import functional
 
 # Values (component x sample x feature) that one pass evaluates: enough to fill a core's vector
@@ -58,6 +59,39 @@ class Mixture(nn.Module):
         """Return log p_k of each component's own batch: (K, B, *event) -> (K, B)."""
         raise NotImplementedError
 
+    def log_prob_groups(self, x: Tensor) -> Tensor:
+        """Return log p_k of a batch for each group of K / G components: (G, B, *event) -> (K, B).
+
+        The same as ``log_prob_each`` on every batch repeated; what components share may be
+        computed once.
+        """
+        return self.log_prob_each(spread(x, self.n_components))
+
+    def log_prior(self) -> Tensor:
+        """Return the log density of the parameters in nats, shape (); 0 without a prior."""
+        return self.log_weights.new_zeros(())
+
+    @property
+    def n_flows(self) -> int:
+        """Number of flows that the K components go through, K / n_flows through each."""
+        return self.n_components
+
+    @property
+    def n_parts(self) -> int:
+        """Number of parts, K / n_parts components each, that share no parameter."""
+        shared = [
+            part.bijection.n_components for part in self.modules() if isinstance(part, Shared)
+        ]
+        return math.gcd(self.n_components, *shared)
+
+    @property
+    def is_separable(self) -> bool:
+        """Whether every component has parameters of its own only, and no prior on them.
+
+        Scaling a component's part of Q then changes neither its maximum nor another component.
+        """
+        return self.n_parts == self.n_components
+
     def sample_each(self, n_samples: int) -> Tensor:
         """Draw ``n_samples`` from every component: (K, n_samples, *event)."""
         raise NotImplementedError
@@ -70,7 +104,7 @@ class Mixture(nn.Module):
         """Return log p_k(x_n) in nats: (N, *event) -> (N, K), in bounded memory."""
 
         def evaluate(part: Tensor) -> Tensor:
-            return self.log_prob_each(part.expand(self.n_components, *part.shape)).T
+            return self.log_prob_groups(part[None]).T
 
         return in_chunks(evaluate, self._checked(x), self.chunk)
 
@@ -114,9 +148,13 @@ class Mixture(nn.Module):
 
         Every parameter and buffer must be a bank, (K, ...), or belong to a shared flow.
         """
-        shared = shared_names(self)
-        rows = {n: t if n in shared else t[index] for n, t in self.state_dict().items()}
-        return self._with_rows(rows, len(index))
+        copy = deepcopy(self)
+        for part, rows in rows_of_parts(copy, index):
+            for tensor in _own_tensors(part):
+                tensor.data, tensor.grad = tensor.data[rows], None
+            if isinstance(part, Mixture | Bijection):
+                part.n_components = len(rows)
+        return copy
 
     @torch.no_grad()
     def join(self, other: Mixture) -> Self:
@@ -125,26 +163,19 @@ class Mixture(nn.Module):
         Raises
         ------
         ValueError
-            If components share a flow: two mixtures have two of them.
+            If the two differ in how many components share a flow.
         """
-        if shared_names(self) or shared_names(other):
-            raise ValueError("mixtures whose components share a flow cannot be joined")
-        theirs = other.state_dict()
-        rows = {n: torch.cat([t, theirs[n].to(t)]) for n, t in self.state_dict().items()}
-        return self._with_rows(rows, self.n_components + other.n_components)
-
-    def _with_rows(self, state: dict[str, Tensor], n_components: int) -> Self:
-        copy, shared = deepcopy(self), shared_names(self)
-        for name, tensor in [*copy.named_parameters(), *copy.named_buffers()]:
-            if name not in shared:
-                tensor.data = tensor.data.new_empty((n_components, *tensor.shape[1:]))
-            tensor.grad = None
-        inner = {part.bijection for part in copy.modules() if isinstance(part, Shared)}
-        kept = {part for trunk in inner for part in trunk.modules()}
-        for module in copy.modules():
-            if isinstance(module, Mixture | Bijection) and module not in kept:
-                module.n_components = n_components
-        copy.load_state_dict(state)
+        if _sharing(self) != _sharing(other):
+            raise ValueError(
+                "only mixtures in which equally many components share a flow can be joined, got "
+                f"{_sharing(self)} and {_sharing(other)}"
+            )
+        copy = deepcopy(self)
+        for part, theirs in zip(copy.modules(), other.modules(), strict=True):
+            for tensor, more in zip(_own_tensors(part), _own_tensors(theirs), strict=True):
+                tensor.data, tensor.grad = torch.cat([tensor.data, more.to(tensor)]), None
+            if isinstance(part, Mixture | Bijection) and isinstance(theirs, Mixture | Bijection):
+                part.n_components += theirs.n_components
         return copy
 
     def _checked(self, x: Tensor) -> Tensor:
@@ -152,6 +183,16 @@ class Mixture(nn.Module):
             expected = ", ".join(str(n) for n in ("N", *self.event_shape))
             raise ValueError(f"x must have shape ({expected}), got {tuple(x.shape)}")
         return x
+
+
+def _own_tensors(part: nn.Module) -> list[Tensor]:
+    return [*part.parameters(recurse=False), *part.buffers(recurse=False)]
+
+
+def _sharing(mixture: Mixture) -> list[int]:
+    """Return how many components go through each flow, for every bank of shared flows."""
+    shared = [part for part in mixture.modules() if isinstance(part, Shared)]
+    return [part.n_components // part.bijection.n_components for part in shared]
 
 
 def in_chunks(function: Callable[[Tensor], Tensor], x: Tensor, size: int) -> Tensor:

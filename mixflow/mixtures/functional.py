@@ -17,6 +17,12 @@ def standard_normal_log_prob(z: Tensor) -> Tensor:
     return -0.5 * (z.square().sum(-1) + z.shape[-1] * math.log(2 * math.pi))
 
 
+def gamma_log_prob(log_x: Tensor, shape: float, rate: float) -> Tensor:
+    r"""Return :math:`\log \Gamma(x; a, b)` in nats, from log x: (...) -> (...)."""
+    constant = shape * math.log(rate) - math.lgamma(shape)
+    return constant + (shape - 1) * log_x - rate * torch.exp(log_x)
+
+
 def posterior(log_prob: Tensor, log_weights: Tensor, temperature: float = 1.0) -> Tensor:
     r"""Return the responsibilities of an E-step.
 

@@ -41,6 +41,11 @@ class GenMM(Mixture):
         z, log_det = self.flow(x)
         return standard_normal_log_prob(z) + log_det
 
+    def log_prob_groups(self, x: Tensor) -> Tensor:
+        """Return log p_k of a batch for each group of components: (G, B, *event) -> (K, B)."""
+        z, log_det = self.flow.forward_groups(x)
+        return standard_normal_log_prob(z) + log_det
+
     def encode_each(self, x: Tensor) -> Tensor:
         """Map each component's own batch to its latents: (K, B, *event) -> (K, B, D)."""
         return self.flow(x)[0]

@@ -1,6 +1,7 @@
 """How parameters move: the shared loop, and EM and variational inference on top of it."""
 
-from mixflow.training.em import EM, EMSettings
+from mixflow.training.em import EM
+from mixflow.training.em_settings import EMSettings
 from mixflow.training.groups import Groups
 from mixflow.training.loop import Fit, fit
 from mixflow.training.objective import LoopSettings, Objective, TrainingDiverged

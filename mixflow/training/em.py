@@ -3,63 +3,20 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import asdict
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from mixflow.flows.bijection import spread
 from mixflow.mixtures import functional
 from mixflow.mixtures.base import Mixture
 from mixflow.training.checkpoints import architecture, digest
+from mixflow.training.em_settings import EMSettings
 from mixflow.training.groups import Groups
 from mixflow.training.objective import Objective
-from mixflow.training.schedules import Temperature, bank_rows, temperature_at
-
-MStep = Literal["auto", "sparse", "dense"]
-
-
-@dataclass(frozen=True)
-class EMSettings:
-    """What is particular to EM.
-
-    Attributes
-    ----------
-    em_every
-        Epochs between E-steps.
-    temperature
-        T of the posterior: a number (1 is Bayes' rule), a pair (start, end), or
-        "per_dimension", as published.
-    m_step
-        ``"dense"``: every component sees every sample, weighted by its responsibility.
-        ``"sparse"``: every component draws samples in proportion to its responsibilities; the
-        cost of an epoch does not grow with K. ``"auto"``: dense while a group fits into one
-        batch, which makes the M-step exact, else sparse.
-    batch_size
-        Samples of each group in one step, all components together.
-    noise
-        Sd of Gaussian noise on x, drawn anew in every M-step pass.
-    e_step_noise
-        Sd of the noise on x in E-steps and validation, one draw for all components. None for
-        noise that only keeps flows from overfitting; that of the M-step for noise that makes
-        discrete values, such as grey levels, continuous.
-    min_mass
-        A component whose summed responsibilities fall below this many samples is dead.
-    restart_dead
-        Restart a dead component as a half of its group's largest one; otherwise only warn.
-    compile
-        Compile the M-step's densities with ``torch.compile``.
-    """
-
-    em_every: int = 5
-    temperature: Temperature = 1.0
-    m_step: MStep = "auto"
-    batch_size: int = 256
-    noise: float = 0.0
-    e_step_noise: float = 0.0
-    min_mass: float = 1.0
-    restart_dead: bool = True
-    compile: bool = False
+from mixflow.training.schedules import bank_rows, temperature_at
 
 
 class EM(Objective):
@@ -95,15 +52,18 @@ class EM(Objective):
         validation: tuple[Tensor, Groups] | None = None,
     ) -> None:
         self.module = self.mixture = mixture
-        self.n_components = mixture.n_components
+        self.n_components = mixture.n_parts
         self.x, self.settings = x, settings
         self.groups = groups.to(x.device, x.dtype)
-        each = mixture.log_prob_each
-        self.log_prob_each = torch.compile(each) if settings.compile else each
+        log_prob = mixture.log_prob_groups
+        self.log_prob = torch.compile(log_prob) if settings.compile else log_prob
         self.validation = None
         if validation is not None:
             self.validation = validation[0], validation[1].to(x.device, x.dtype)
         self.k = mixture.n_components // groups.n_groups
+        self.n_flows = mixture.n_flows // groups.n_groups
+        # The loss per part of the bank is a mean over samples.
+        self.scale = mixture.n_parts / groups.n_groups
         self.fresh = responsibilities is not None
         shape = (groups.n_groups, groups.size, self.k)
         start = x.new_full(shape, 1 / self.k) if responsibilities is None else responsibilities
@@ -114,9 +74,10 @@ class EM(Objective):
         n, batch_size = self.groups.size, self.settings.batch_size
         self.steps_per_epoch = max(1, round(n / batch_size))
         fits = n <= batch_size
-        self.dense = self.settings.m_step == "dense" or (self.settings.m_step == "auto" and fits)
+        auto = self.settings.m_step == "auto" and (fits or self.n_flows == 1 < self.k)
+        self.dense = self.settings.m_step == "dense" or auto
         self.exact = self.dense and fits
-        share = 1 if self.dense else self.k
+        share = 1 if self.dense else self.n_flows
         self.batch = -(-n // (share * self.steps_per_epoch))
 
     # E-step ----------------------------------------------------------------------------------
@@ -124,7 +85,8 @@ class EM(Objective):
     @torch.no_grad()
     def start(self) -> None:
         """Initialise the components on the samples that they own, and the weights."""
-        self.mixture.initialize(self._drawn(self._draw(self._owned(), min(1024, self._own_size()))))
+        size = min(1024, self._own_size())
+        self.mixture.initialize(self._drawn(functional.systematic_draw(self._owned(self.k), size)))
         self._update_weights()
 
     def update(self, epoch: int, share: float) -> dict[str, float]:
@@ -132,7 +94,9 @@ class EM(Objective):
         if epoch % self.settings.em_every or (epoch == 0 and self.fresh):
             return {}
         self.mixture.eval()
-        record = self.e_step(temperature_at(self.settings.temperature, share, self._n_features()))
+        record = self.e_step(
+            temperature_at(self.settings.temperature, share, self.mixture.n_features)
+        )
         self.mixture.train()
         return record
 
@@ -152,12 +116,14 @@ class EM(Objective):
             "temperature": temperature,
             "dead": float(self._handle_dead()),
         }
+        if not self.mixture.is_separable:
+            record["log_prior"] = float(self.mixture.log_prior())
         self._update_weights()
         return record
 
     def finish(self) -> dict[str, float]:
         """Run a last E-step, so that the weights belong to the last parameters."""
-        return self.e_step(temperature_at(self.settings.temperature, 1.0, self._n_features()))
+        return self.e_step(temperature_at(self.settings.temperature, 1.0, self.mixture.n_features))
 
     @torch.no_grad()
     def validate(self) -> float | None:
@@ -180,13 +146,9 @@ class EM(Objective):
         parts = []
         for index in groups.index.split(self.mixture.chunk, dim=1):
             part = _noisy(x[index], self.settings.e_step_noise)
-            each = self.mixture.log_prob_each(self._to_components(part))
+            each = self.mixture.log_prob_groups(part)
             parts.append(each.unflatten(0, (-1, self.k)).transpose(1, 2))
         return torch.cat(parts, dim=1)
-
-    def _to_components(self, x: Tensor) -> Tensor:
-        """Hand a group's batch to all of its components: (G, b, *event) -> (G K, b, *event)."""
-        return x[:, None].expand(-1, self.k, *x.shape[1:]).flatten(0, 1)
 
     def _log_weights(self) -> Tensor:
         return self.mixture.log_weights.view(-1, self.k).log_softmax(1)
@@ -200,16 +162,13 @@ class EM(Objective):
         weight = (groups or self.groups).weight
         return float((values * weight).sum() / weight.sum())
 
-    def _n_features(self) -> int:
-        return self.mixture.n_features
-
     # Dead components -------------------------------------------------------------------------
 
     def _handle_dead(self) -> int:
         mass = (self.responsibilities * self.groups.weight[..., None]).sum(1)
         dead = (mass < self.settings.min_mass).nonzero().tolist()
         for group, k in dead if self.settings.restart_dead else []:
-            self._restart(group, k, int(mass[group].argmax()))
+            self._restart(group, k, self._donor(mass[group], k))
             mass = (self.responsibilities * self.groups.weight[..., None]).sum(1)
         if dead and not self.settings.restart_dead:
             warnings.warn(
@@ -219,15 +178,24 @@ class EM(Objective):
             )
         return len(dead)
 
+    def _donor(self, mass: Tensor, dead: int) -> int:
+        """Return the largest component of those through the same flow, or, if dead too, of all."""
+        sources = self.k // self.n_flows
+        first = dead // sources * sources
+        own = mass[first : first + sources]
+        return int(mass.argmax() if own.max() < self.settings.min_mass else first + own.argmax())
+
     def _restart(self, group: int, dead: int, largest: int) -> None:
         """Copy the largest component, and divide its samples along their main direction."""
-        base = group * self.k
+        base, sources = group * self.k, self.k // self.n_flows
         slots = self.optimizer.state.values() if self.optimizer is not None else ()
         moments = [m for slot in slots for m in slot.values()]
         # All but the log weights: they follow from the responsibilities, and hold P(group).
         state = [t for n, t in self.mixture.state_dict().items() if n != "log_weights"]
         for tensor in bank_rows([*state, *moments], self.mixture.n_components):
             tensor.data[base + dead] = tensor.data[base + largest]
+        for tensor in bank_rows([*state, *moments], self.mixture.n_flows):
+            tensor.data[(base + dead) // sources] = tensor.data[(base + largest) // sources]
         owned = self.responsibilities[group, :, largest]
         x = self.x[self.groups.index[group]].flatten(1)
         mean = (owned @ x) / owned.sum()
@@ -240,53 +208,67 @@ class EM(Objective):
     # M-step ----------------------------------------------------------------------------------
 
     def plan(self) -> None:
-        """Draw the epoch's samples: per component in a sparse M-step, else per group."""
+        """Draw the epoch's samples: per flow in a sparse M-step, else per group."""
         if self.exact:
             return
-        weights = self.groups.weight if self.dense else self._owned()
-        self.draws = self._draw(weights, self.batch * self.steps_per_epoch)
+        weights = self.groups.weight if self.dense else self._owned(self.n_flows)
+        self.draws = functional.systematic_draw(weights, self.batch * self.steps_per_epoch)
 
     def loss(self, step: int) -> Tensor:
-        """Return minus Q, up to a positive factor per component.
+        """Return minus Q and the log prior, up to a positive factor per separable component.
 
-        A sparse step divides each component's part of Q by its own mass, a dense one by N / K.
-        Components share no parameters, so the maximum and Adam's steps are the same.
+        Of components that share no parameter and have no prior a sparse step divides each one's
+        part of Q by its own mass: the maximum and Adam's steps are the same.
         """
         if self.exact:
             batch = self.groups.index
             weight = self.groups.weight[..., None] * self.responsibilities
-            weight = weight * (self.k / self.groups.weight.sum(1))[:, None, None]
-            return self._dense_loss(batch, weight)
+            weight = weight * (self.scale / self.groups.weight.sum(1))[:, None, None]
+            return self._weighted_loss(self.x[batch], weight)
         columns = slice(step * self.batch, (step + 1) * self.batch)
         draws = self.draws[:, columns]
         if self.dense:
             weight = self.responsibilities.gather(1, draws[..., None].expand(-1, -1, self.k))
-            return self._dense_loss(
-                self.groups.index.gather(1, draws), weight * (self.k / draws.shape[1])
-            )
-        x = _noisy(self._drawn(draws), self.settings.noise)
-        return -self.log_prob_each(x).mean(1).sum()
+            x = self.x[self.groups.index.gather(1, draws)]
+            return self._weighted_loss(x, weight * (self.scale / draws.shape[1]))
+        x = self._drawn(draws)
+        if self.mixture.is_separable:
+            return -self.log_prob(_noisy(x, self.settings.noise)).mean(1).sum()
+        return self._weighted_loss(x, self._drawn_weight(draws))
 
-    def _dense_loss(self, batch: Tensor, weight: Tensor) -> Tensor:
-        x = _noisy(self.x[batch], self.settings.noise)
-        each = self.log_prob_each(self._to_components(x))
-        return -(each * weight.transpose(1, 2).flatten(0, 1)).sum()
+    def _weighted_loss(self, x: Tensor, weight: Tensor) -> Tensor:
+        """Return the loss on a batch of every group or flow: (R, b, *event), (R, b, K / R)."""
+        each = self.log_prob(_noisy(x, self.settings.noise))
+        q = (each * weight.transpose(1, 2).flatten(0, 1)).sum()
+        return -q - self.scale * self.mixture.log_prior()
 
-    def _owned(self) -> Tensor:
-        """Return how much of every sample a component owns: (G K, n), rows of positive sum."""
-        owned = (self.responsibilities * self.groups.weight[..., None]).transpose(1, 2)
-        empty = owned.sum(2, keepdim=True) <= 0
-        return torch.where(empty, self.groups.weight[:, None], owned).flatten(0, 1)
+    def _drawn_weight(self, draws: Tensor) -> Tensor:
+        """Return the weights in Q of what flows drew: (G F, b) -> (G F, b, K / F)."""
+        r = self.responsibilities.unflatten(2, (self.n_flows, -1)).transpose(1, 2).flatten(0, 1)
+        mass = self._owned(self.n_flows, fill=False).sum(1)
+        total = self.groups.weight.sum(1).repeat_interleave(self.n_flows)
+        drawn = r.gather(1, draws[..., None].expand(-1, -1, r.shape[2]))
+        within = drawn / drawn.sum(2, keepdim=True).clamp_min(torch.finfo(r.dtype).tiny)
+        return within * (self.scale * mass / total / draws.shape[1])[:, None, None]
+
+    def _owned(self, n_rows: int, *, fill: bool = True) -> Tensor:
+        """Return how much of every sample the components of a row own: (G n_rows, n).
+
+        ``fill`` gives rows that own nothing all samples, so that they can draw.
+        """
+        r = self.responsibilities.unflatten(2, (n_rows, -1)).sum(3)
+        owned = (r * self.groups.weight[..., None]).transpose(1, 2)
+        if fill:
+            empty = owned.sum(2, keepdim=True) <= 0
+            owned = torch.where(empty, self.groups.weight[:, None], owned)
+        return owned.flatten(0, 1)
 
     def _own_size(self) -> int:
         return max(2, -(-self.groups.size // self.k)) * 4
 
-    def _draw(self, weights: Tensor, size: int) -> Tensor:
-        return functional.systematic_draw(weights, size)
-
     def _drawn(self, draws: Tensor) -> Tensor:
-        """Return the samples of drawn columns: (G K, b) -> (G K, b, *event)."""
-        index = self.groups.index.repeat_interleave(self.k, 0)
+        """Return the samples of drawn columns: (G R, b) -> (G R, b, *event)."""
+        index = spread(self.groups.index, len(draws))
         return self.x[index.gather(1, draws)]
 
     # Checkpoints -----------------------------------------------------------------------------

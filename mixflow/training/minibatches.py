@@ -130,14 +130,14 @@ class Minibatches(Objective):
         return rows[order.to(rows.device)].tensor_split(steps)
 
     def loss(self, step: int) -> Tensor:
-        """Return minus the bound per sample, with the labelled samples' part."""
+        """Return minus the bound per sample, with the labelled samples' part, and the log prior."""
         n, share = len(self.x), self.share(step)
         total = self.x.new_zeros(())
         if len(rows := self.batches[step]):
             total = total + len(self.unlabelled) / n * self._unlabelled_loss(rows, share)
         if len(rows := self.labelled_batches[step]):
             total = total + self._labelled_loss(rows, share)
-        return total
+        return total - self.mixture.log_prior()
 
     def _unlabelled_loss(self, rows: Tensor, share: float) -> Tensor:
         x = self._noisy(self.x[rows])

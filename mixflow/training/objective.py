@@ -24,7 +24,8 @@ class Objective:
     module
         Its parameters move.
     n_components
-        K when every parameter is a bank (K, ...), else None; see ``clip_gradients``.
+        Number of parts that share no parameter, when every parameter is a bank of so many rows
+        or a multiple, else None; see ``clip_gradients``.
     steps_per_epoch
         Number of optimiser steps in an epoch.
     optimizer

@@ -66,8 +66,8 @@ def clip_gradients(
     parameters
         Their gradients are clipped; those without one are passed over.
     n_components
-        K when every parameter is a bank (K, ...): each component is then clipped by its own
-        norm and no component feels another. None clips all by one norm.
+        K when every parameter is a bank (K, ...), or of a multiple of K rows: each part is then
+        clipped by its own norm and no part feels another. None clips all by one norm.
     value, norm
         Largest absolute value, largest Euclidean norm; None leaves either out.
     """

@@ -90,3 +90,4 @@ def test_examples_in_docstrings(name):
 WITH_EXAMPLES = [f"mixflow.flows.{name}" for name in ("vector", "glow")]
 WITH_EXAMPLES += ["mixflow.mixtures.genmm", "mixflow.estimators.genmm"]
 WITH_EXAMPLES += ["mixflow.estimators.classifier"]
+WITH_EXAMPLES += ["mixflow.mixtures.latmm", "mixflow.estimators.latmm"]

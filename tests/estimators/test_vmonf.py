@@ -374,10 +374,11 @@ def test_the_callback_can_ask_the_model(data):
 # Parameters and files -------------------------------------------------------------------------
 
 
-def test_shared_layers_are_for_vectors():
-    X = np.random.default_rng(0).random((20, 16))
-    with pytest.raises(ValueError, match="shared_layers is for feature vectors"):
-        small(2, image_shape=(1, 4, 4), n_levels=1, shared_layers=1).fit(X)
+def test_a_trunk_of_images():
+    X = np.random.default_rng(0).normal(size=(30, 16))
+    model = small(2, image_shape=(1, 4, 4), n_levels=1, shared_layers=1).fit(X)
+    assert model.mixture_.n_parts == 1
+    assert np.isfinite(model.score_samples(X)).all()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from mixflow.flows import Chain, Glow, Shared, VectorFlow
-from mixflow.flows.shared import shared_names
 from mixflow.mixtures import GenMM
 
 K = 3
@@ -138,22 +137,87 @@ def test_select_of_a_single_component_bank(perturb):
     torch.testing.assert_close(twice, mixture.log_prob_components(x).expand(-1, 2))
 
 
-def test_shared_names_are_the_trunks(mixture):
-    names = shared_names(mixture)
-    assert names == {n for n in mixture.state_dict() if ".0.bijection." in n}
-    assert 0 < len(names) < len(mixture.state_dict())
-    assert shared_names(GenMM(VectorFlow(2, 2))) == set()
+@pytest.fixture
+def pair(perturb):
+    """Return a mixture of four components; two flows are shared by two each."""
+    torch.manual_seed(1)
+    trunks = Shared(VectorFlow(2, 2, n_layers=1, hidden_features=4).double(), 4)
+    own = VectorFlow(4, 2, n_layers=1, hidden_features=4).double()
+    return perturb(GenMM(Chain([trunks, own])).double(), 0.3)
+
+
+def trunks_of(mixture):
+    return next(part for part in mixture.modules() if isinstance(part, Shared))
+
+
+def test_each_group_has_its_flow(pair):
+    trunks, x = trunks_of(pair), torch.randn(4, 5, 2).double()
+    for k in range(4):
+        alone = pair.select(torch.tensor([k]))
+        assert torch.equal(alone.log_prob_each(x[k : k + 1])[0], pair.log_prob_each(x)[k])
+    z, log_det = trunks(x)
+    back, back_log_det = trunks.inverse(z)
+    torch.testing.assert_close(back, x, rtol=0, atol=1e-10)
+    torch.testing.assert_close(back_log_det, -log_det, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("index", "n_trunks"),
+    [([2, 3], 1), ([0, 2], 2), ([3, 0, 1], 3), ([0, 1, 2], 3), ([2, 3, 0, 1], 2), ([1] * 4, 1)],
+)
+def test_select_keeps_as_few_flows_as_it_can(pair, index, n_trunks):
+    x = batch()[0]
+    some = pair.select(torch.tensor(index))
+    torch.testing.assert_close(some.log_joint(x), pair.log_joint(x)[:, index])
+    assert trunks_of(some).bijection.n_components == n_trunks
+
+
+def test_a_batch_for_each_group_is_the_same_as_repeated(pair):
+    x = torch.randn(4, 5, 2).double()
+    for rows in (1, 2, 4):
+        each = pair.log_prob_each(x[:rows].repeat_interleave(4 // rows, 0))
+        torch.testing.assert_close(pair.log_prob_groups(x[:rows]), each)
+    trunk = trunks_of(pair)
+    six = Shared(trunk.bijection, 6)
+    z, log_det = six.forward_groups(x[:3])  # three groups, two flows
+    expected = six(x[:3].repeat_interleave(2, 0))
+    torch.testing.assert_close((z, log_det), expected)
+    with pytest.raises(ValueError, match=r"\(G, N, 2\) with G a divisor of 4, got \(3, 5, 2\)"):
+        pair.log_prob_groups(x[:3])
+
+
+def test_what_is_shared_is_computed_once(pair, monkeypatch):
+    seen, trunk = [], trunks_of(pair).bijection
+    run = trunk._run
+    monkeypatch.setattr(trunk, "_run", lambda x, *rest: seen.append(x.shape[:2]) or run(x, *rest))
+    pair.log_prob_groups(torch.randn(1, 5, 2).double())
+    assert seen == [(2, 5)]
+
+
+def test_join_appends_flows_and_components(pair):
+    x = batch()[0]
+    both = pair.join(pair.select(torch.tensor([2, 3])))
+    torch.testing.assert_close(both.log_joint(x), pair.log_joint(x)[:, [0, 1, 2, 3, 2, 3]])
+    assert trunks_of(both).bijection.n_components == 3
 
 
 def test_join_raises(mixture):
     plain = GenMM(VectorFlow(K, 2)).double()
-    for left, right in ((mixture, mixture), (mixture, plain), (plain, mixture)):
-        with pytest.raises(ValueError, match="share a flow cannot be joined"):
+    two = mixture.select(torch.tensor([0, 1]))
+    for left, right in ((mixture, two), (mixture, plain), (plain, mixture)):
+        with pytest.raises(ValueError, match="equally many components share a flow"):
             left.join(right)
 
 
-def test_a_bank_is_no_trunk():
-    with pytest.raises(ValueError, match="bank of 1, got one of 2"):
+def test_parts_share_nothing(mixture, pair):
+    assert (mixture.n_parts, mixture.is_separable) == (1, False)
+    assert (pair.n_parts, pair.is_separable) == (2, False)
+    plain = GenMM(VectorFlow(K, 2))
+    assert (plain.n_parts, plain.n_flows, plain.is_separable) == (K, K, True)
+
+
+def test_uneven_sharing_is_an_error():
+    with pytest.raises(ValueError, match="3 components cannot share 2 flows evenly"):
         Shared(VectorFlow(2, 2), 3)
 
 
