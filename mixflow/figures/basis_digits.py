@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
 from mixflow.figures.style import COLOURS, LINES, MARKERS
 from mixflow.results.store import StoredRun
@@ -30,6 +30,7 @@ MEASURES = {
 }
 # Controls that learn nothing are drawn as lines, not as points: they take less than this (s).
 MOMENT = 1e-3
+TICKS = (5, 7, 10, 15, 20, 30, 40, 60)  # of distances, on a logarithmic axis
 LEVELS = {
     "shuffled dimensions": "codes with shuffled dimensions",
     "resampled codes": "the codes themselves",
@@ -54,7 +55,7 @@ def measures(runs: Sequence[StoredRun], latent_size: int) -> pd.DataFrame:
     for model, values in wide.groupby("model", sort=False):
         line = {name: _spread(values[metric]) for metric, name in MEASURES.items()}
         seconds = values["seconds"].median()
-        line["fit (s)"] = "" if np.isnan(seconds) else f"{seconds:.3g}"
+        line["fit (s)"] = f"{seconds:.3g}" if seconds > MOMENT else ""
         lines[str(model)] = line
     return pd.DataFrame.from_dict(lines, orient="index").rename_axis("codes from")
 
@@ -85,7 +86,7 @@ def _wide(runs: Sequence[StoredRun], latent_size: int) -> pd.DataFrame:
 
 def pair_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Return how mixes and their controls are read, a line per kind and a column per size."""
-    chosen = rows[rows["metric"].isin(["third", "both"])]
+    chosen = _by_size(rows[rows["metric"].isin(["third", "both"])])
     names = {"third": "read as a third digit", "both": "both digits on top"}
     lines: dict[str, dict[tuple[str, str], str]] = {}
     for (model, setting, metric), values in chosen.groupby(
@@ -109,13 +110,20 @@ def paper_claims(rows: pd.DataFrame) -> pd.DataFrame:
         "clearer_4_and_9": "4 and 9 are mixed up less often",
         "more_varied_7": "7 is more varied",
     }
-    chosen = rows[rows["metric"].isin(names)]
+    chosen = _by_size(rows[rows["metric"].isin(names)])
     table = chosen.pivot_table(
         index="metric", columns="setting", values="value", aggfunc=["sum", "count"], sort=False
     )
     held = table["sum"].astype(int).astype(str) + " of " + table["count"].astype(str)
     table = pd.DataFrame(held).rename(index=names)
     return table.rename_axis(index="better than both", columns=None)
+
+
+def _by_size(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows sorted by latent size, which the setting names; else in their order."""
+    return rows.sort_values(
+        "setting", key=lambda s: s.str.split().str[-1].astype(int), kind="stable"
+    )
 
 
 def _spread(values: pd.Series) -> str:
@@ -158,7 +166,7 @@ def code_densities(arrays: Arrays, digits: Sequence[int], n_dimensions: int = 6)
             axes.set_title(f"{c}, dimension {d + 1}", fontsize="small")
     fig.supxlabel("value of the code", fontsize="small")
     handles, labels = panels[0, 0].get_legend_handles_labels()
-    fig.legend(handles, labels, loc="outside lower center", ncols=2, fontsize="small")
+    fig.legend(handles, labels, loc="outside upper center", ncols=2, fontsize="small")
     return fig
 
 
@@ -254,6 +262,7 @@ def distance_against_time(tables: Mapping[int, pd.DataFrame]) -> Figure:
                 linewidth=0.9, label=title,
             )  # fmt: skip
         axes.set(xscale="log", yscale="log", title=f"d = {size}", xlabel="time of all fits (CPU s)")
+        axes.yaxis.set_major_locator(FixedLocator(TICKS))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
         axes.grid(alpha=0.3, which="both")

@@ -1,10 +1,17 @@
 """Digits from densities of codes: sliced Wasserstein, samplers, measures, and one small run."""
 
+from types import SimpleNamespace
+
+import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.optimize import brentq
 from scipy.stats import norm
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
 
 from mixflow.experiments import RunContext, find
 from mixflow.experiments.gmm_basis import digit_densities, digits
@@ -16,6 +23,7 @@ from mixflow.experiments.gmm_basis.sliced_wasserstein import (
     mixture_quantiles,
     sample_quantiles,
 )
+from mixflow.figures import basis_digits as figures
 
 EXPERIMENT = find("gmm-basis/digits")
 SIZES = Sizes(n_components=50, n_mixture=3, sliced_steps=150)
@@ -170,3 +178,27 @@ def test_a_run_keeps_images_for_the_figures(result):
     assert half.shape == (len(digits.SHOWN_PAIRS), digits.SHOWN, 8, 8)
     area = np.trapezoid(result.arrays["curve density, 3"], result.arrays["curve x, 3"], axis=1)
     np.testing.assert_allclose(area, 1, atol=0.1)
+
+
+def test_figures_draw_what_a_run_keeps(result):
+    fig = figures.code_densities(result.arrays, (3, 8), n_dimensions=4)
+    assert [axes.get_title() for axes in fig.axes][3:5] == ["3, dimension 4", "8, dimension 1"]
+    assert len(figures.digits_by_method(result.arrays, ["basis", "EM-GMM", "SW-GMM"]).axes) == 4
+    frames = figures.mix_frames(result.arrays, (0, 50), {"basis": "as published"})
+    assert len(frames) == 2
+    assert frames[0] != frames[1]
+    plt.close("all")
+
+
+def test_tables_have_a_line_for_every_method(result):
+    run = SimpleNamespace(
+        config={"latent_size": 4}, rows=result.rows, provenance={"costs": result.costs}
+    )
+    table = figures.measures([run], 4)
+    assert {*methods(SIZES), digits.TEST} < set(table.index)
+    assert table.loc["resampled codes", "fit (s)"] == ""
+    assert figures.means([run], 4).loc[digits.TEST, "diversity"] == pytest.approx(1)
+    settings = [result.rows.assign(setting=f"latent size {size}") for size in (32, 8)]
+    pairs = figures.pair_table(pd.concat(settings))
+    assert list(pairs.columns.get_level_values(1)) == ["d = 8", "d = 32"] * 2
+    assert list(figures.paper_claims(pd.concat(settings)).columns)[0] == "latent size 8"
