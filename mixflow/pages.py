@@ -8,6 +8,7 @@ smoke profile; with another profile it runs that plan (what is stored is not run
 from __future__ import annotations
 
 import base64
+import copy
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -85,6 +86,14 @@ class Page:
 
         configs = self.experiment.configs(profile, [parameters])
         return [execute(self.experiment, config, store, progress=False) for config in configs]
+
+    def of(self, **values: Any) -> Page:
+        """Return the page narrowed to the runs whose config has these values."""
+        page = copy.copy(self)
+        page.runs = [run for run in self.runs if values.items() <= run.config.items()]
+        digests = {run.digest for run in page.runs}
+        page.rows = self.rows[self.rows["run"].isin(digests)].reset_index(drop=True)
+        return page
 
     # Numbers ---------------------------------------------------------------------------------
 

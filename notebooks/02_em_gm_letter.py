@@ -54,76 +54,33 @@ profile = "stored"  # stored, smoke, laptop or paper
 # ## Results
 
 # %% tags=["hide-input"]
-import pandas as pd
 from IPython.display import Markdown, display
 
 from mixflow import figures
 from mixflow.display import show
+from mixflow.experiments.em_gm.table_2_summary import LAST, accuracies, said, series
 from mixflow.pages import Page
 from mixflow.results import load_targets
 
 page = Page(experiment, profile)
-dataset = page.rows["dataset"].iloc[0]
+dataset = "digits" if page.profile == "smoke" else "letter"
+page = page.of(dataset=dataset)
 page.source()
 
 # %% tags=["hide-input"]
-published = {
-    item: {
-        int(t.setting.removeprefix("K=")): t.value
-        for t in load_targets()
-        if (t.paper, t.item, t.dataset, t.model) == ("em-gm", item, "letter", "GenMM")
-    }
-    for item in ("table-2", "table-2-last-epoch")
-}
-last = page.summary("test_accuracy_last_epoch")
-chosen = page.summary("test_accuracy_validation_chosen")
-best = page.summary("test_accuracy_best_on_test")
-
-
-def column(summary, model):
-    table = figures.by_components(summary, model)
-    return {
-        k: f"{row['mean']:.4f}" + (f"\u00a0± {row['std']:.4f}" if row["count"] > 1 else "")
-        for k, row in table.iterrows()
-    }
-
-
-columns = {
-    ("paper", "best on test"): {k: f"{v:.4f}" for k, v in published["table-2"].items()},
-    ("paper", "last epoch"): {k: f"{v:.4f}" for k, v in published["table-2-last-epoch"].items()},
-    ("ours, as published", "best on test (paper's protocol)"): column(best, "GenMM as published"),
-    ("ours, as published", "last epoch"): column(last, "GenMM as published"),
-    ("ours, as published", "validation-chosen"): column(chosen, "GenMM as published"),
-    ("ours, best recipe", "best on test (paper's protocol)"): column(best, "GenMM"),
-    ("ours, best recipe", "last epoch"): column(last, "GenMM"),
-    ("ours, best recipe", "validation-chosen"): column(chosen, "GenMM"),
-    ("Gaussian mixture", "full covariance"): column(last, "GMM full covariance"),
-}
-accuracies = pd.DataFrame(columns).sort_index().fillna("")
-accuracies.index.name = "K"
-accuracies
+targets = load_targets()
+last = page.summary(LAST)
+accuracies(page.rows, targets, dataset)
 
 # %% [markdown]
 # Test accuracy as a share; ± is the standard deviation over seeds of initialisation, training and
 # validation share (one seed: no ±). The test set is the same 6667 samples for every seed.
 
 # %% tags=["hide-input"]
-series = {
-    "ours, best recipe (validation-chosen)": figures.by_components(chosen, "GenMM"),
-    "ours, as published (last epoch)": figures.by_components(last, "GenMM as published"),
-    "Gaussian mixture per class": figures.by_components(last, "GMM full covariance"),
-    "paper (best on test)": pd.DataFrame({"mean": published["table-2"], "std": float("nan")}),
-}
-if dataset != "letter":
-    series.pop("paper (best on test)")
-series = {name: table for name, table in series.items() if len(table)}
+by_k = series(page.rows, targets, dataset)
 show(
-    figures.accuracy_by_components(series, dataset=dataset),
-    alt=f"Test accuracy on {dataset} against K. "
-    + " ".join(
-        f"{name}: " + ", ".join(f"{mean:.4f} at K={k}" for k, mean in table["mean"].items()) + "."
-        for name, table in series.items()
-    ),
+    figures.accuracy_by_components(by_k, dataset=dataset),
+    alt=f"Test accuracy on {dataset} against K. {said(by_k)}",
     caption="Accuracy against the number of components per class; bars: one sd over seeds.",
 )
 

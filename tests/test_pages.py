@@ -71,3 +71,11 @@ def test_the_verdict_table_has_a_line_for_every_target(toy, results):
     targets = load_targets()
     assert verdict_table(results, targets).count("<tr") == len(targets) + 1
     assert int(verdict_counts(results, targets).to_numpy().sum()) == len(targets)
+
+
+def test_a_page_is_narrowed_to_some_of_its_runs(toy, results):
+    page = Page(toy.name)
+    narrow = page.of(n_components=2)
+    assert {run.config["n_components"] for run in narrow.runs} == {2}
+    assert set(narrow.rows["config_n_components"]) == {2}
+    assert len(page.runs) > len(narrow.runs)

@@ -20,7 +20,10 @@ __all__ = [
 
 # Name -> module; modules are imported only when asked for. Each defines EXPERIMENT.
 _MODULES = {
+    "em-gm/classifier": "mixflow.experiments.em_gm.classifier",
+    "em-gm/convergence": "mixflow.experiments.em_gm.convergence",
     "em-gm/features": "mixflow.experiments.em_gm.features",
+    "em-gm/satimage-windows": "mixflow.experiments.em_gm.satimage_windows",
     "em-gm/single-flow": "mixflow.experiments.em_gm.single_flow",
     "em-gm/table-1": "mixflow.experiments.em_gm.table_1",
     "em-gm/table-2": "mixflow.experiments.em_gm.table_2",

@@ -8,6 +8,7 @@ from mixflow.figures.classification import (
     curves_by_components,
 )
 from mixflow.figures.density import density, plane, side_by_side
+from mixflow.figures.table_2 import sharing
 from mixflow.figures.vmonf import (
     accuracies_over_epochs,
     contingency,
@@ -30,6 +31,7 @@ __all__ = [
     "image_grid",
     "plane",
     "samples_by_component",
+    "sharing",
     "side_by_side",
     "success_over_seeds",
     "training_curves",

@@ -4,9 +4,15 @@ import numpy as np
 import pytest
 
 from mixflow.datasets import DatasetError
+from mixflow.estimators import MixtureClassifier
 from mixflow.experiments import ParameterError, RunContext, find
-from mixflow.experiments.em_gm.table_2 import EXPERIMENT, Table2, _test_metrics
-from mixflow.experiments.em_gm.table_2_data import Cell, load_cell
+from mixflow.experiments.em_gm.table_2 import (
+    EXPERIMENT,
+    Table2,
+    _classifier_parameters,
+    _test_metrics,
+)
+from mixflow.experiments.em_gm.table_2_data import Cell, _side_by_side, load_cell
 from mixflow.experiments.em_gm.table_2_recipes import COMPONENTS, n_blocks, recipe
 from mixflow.results import Store
 from mixflow.training.resume import Saver
@@ -103,6 +109,47 @@ def test_the_plan_has_every_cell():
         here = [c for c in ours if c.dataset == dataset]
         assert len([c for c in here if c.split_seed == 0]) == 5 * len(COMPONENTS)
     assert {c.split_seed for c in ours} == set(range(5))
+
+
+def test_the_paper_profile_has_norb_too():
+    configs = [c for c in EXPERIMENT.configs("paper") if c.dataset == "norb"]
+    assert {(c.model, c.n_components, c.seed) for c in configs} == {
+        (model, k, seed)
+        for model in ("GenMM", "GenMM as published", "GMM full covariance")
+        for k in COMPONENTS
+        for seed in range(3)
+    }
+    assert {c.dataset for c in EXPERIMENT.configs("laptop")} == {"letter", "satimage"}
+
+
+def test_two_cameras_stand_side_by_side():
+    """A block of pixels is averaged within one camera; left stays left, in every row."""
+    x = np.zeros((1, 2, 32, 32), dtype=np.uint8)
+    x[0, 0, 4, 6], x[0, 1, 31, 31] = 40, 80
+    whole = _side_by_side(x, (1, 32, 64)).reshape(32, 64)
+    assert (whole[4, 6], whole[31, 63], whole.sum()) == (40, 80, 120)
+    reduced = _side_by_side(x, (1, 16, 32)).reshape(16, 32)
+    assert (reduced[2, 3], reduced[15, 31], reduced.sum()) == (10, 20, 30)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "model", "shape"),
+    [
+        ("letter", "GenMM", None),
+        ("letter", "GenMM as published", (1, 4, 4)),
+        ("norb", "GenMM", (1, 16, 32)),
+        ("norb", "GenMM as published", (1, 32, 64)),
+    ],
+)
+def test_a_model_is_told_what_it_takes(dataset, model, shape):
+    config = EXPERIMENT.configure("paper", dataset=dataset, model=model)
+    cell = Cell(*[np.zeros(1)] * 4, 0.0, np.ones(1))
+    told = _classifier_parameters(config, cell)
+    assert told.get("image_shape") == shape
+    assert ("dropout" in told) == (shape is None)
+    assert told.get("n_levels", 1) == (3 if dataset == "norb" else 1)
+    assert (told.get("schedule") == "noam") == (model == "GenMM as published")
+    MixtureClassifier(**told)
 
 
 def test_published_features_are_centred_images():

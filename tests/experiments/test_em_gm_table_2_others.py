@@ -34,6 +34,12 @@ def test_a_classifier_is_searched_on_the_training_split_alone(tmp_path, monkeypa
     assert rows[1]["value"] < 0.1
 
 
+def test_the_smoke_plan_of_the_context_runs(tmp_path):
+    for config in table_2_context.EXPERIMENT.configs("smoke"):
+        context = RunContext(checkpoint=tmp_path, progress=False)
+        assert table_2_context.EXPERIMENT.run(config, context).rows["value"].min() > 0.95
+
+
 @pytest.mark.parametrize("model", table_2_context.RANDOM)
 def test_seeds_differ_where_a_model_draws(model, monkeypatch):
     monkeypatch.setattr(table_2_context, "TREES", 10)

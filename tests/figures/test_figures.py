@@ -68,3 +68,19 @@ def test_the_integral_of_a_gaussian_is_one():
     assert integral_2d(log_prob, points) == pytest.approx(1, abs=1e-6)
     with pytest.raises(ValueError, match="shape"):
         integral_2d(log_prob, points[:, :1])
+
+
+def test_sharing_joins_one_flow_to_the_mixture():
+    table = pd.DataFrame(
+        {
+            "way": ["one EM", "apart"],
+            "test_largest_responsibility": [0.9, 0.2],
+            "mean_flow_test_accuracy": [0.6, 0.8],
+            "test_accuracy": [0.95, 0.85],
+        }
+    )
+    fig = figures.sharing({"letter": table, "satimage": table})
+    assert [axes.get_title() for axes in fig.axes] == ["letter", "satimage"]
+    joined = fig.axes[0].get_lines()[0]
+    assert joined.get_ydata().tolist() == [0.6, 0.95]
+    assert [text.get_text() for text in fig.legends[0].get_texts()] == ["one EM", "apart"]

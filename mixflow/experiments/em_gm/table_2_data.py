@@ -10,11 +10,22 @@ from mixflow.datasets import load_split
 from mixflow.datasets.split import Split
 
 # What the published code takes images from: (C, H, W), and the raw values that become -0.5 and
-# 0.5. The paper gives shapes, but no scaling; these are the least and the greatest value.
-SHAPES = {"letter": (1, 4, 4), "satimage": (1, 6, 6), "digits": (1, 8, 8)}
+# 0.5. The paper gives shapes, but no scaling; these are the least and the greatest value. Norb's
+# two cameras stand side by side.
+SHAPES = {"letter": (1, 4, 4), "satimage": (1, 6, 6), "digits": (1, 8, 8), "norb": (1, 32, 64)}
 RANGES = {"letter": (0.0, 15.0), "satimage": (27.0, 157.0), "digits": (0.0, 16.0)}
+RANGES |= {"norb": (0.0, 255.0)}
+LEVELS = {"letter": 1, "satimage": 1, "digits": 1, "norb": 3}
+# Images of the models other than the published one, where they take images too: reduced, so that
+# a processor can train them.
+REDUCED = {"norb": (1, 16, 32)}
 # Classes of unequal size: 0.24 to 0.09 of the samples. Letter's are nearly equal, NORB's equal.
 UNEQUAL = ("satimage",)
+
+
+def image_shape(dataset: str, model: str) -> tuple[int, int, int] | None:
+    """Return (C, H, W) of the images that a model takes, or None where it takes vectors."""
+    return SHAPES[dataset] if model == "GenMM as published" else REDUCED.get(dataset)
 
 
 @dataclass(frozen=True)
@@ -42,10 +53,10 @@ class Cell:
 def load_cell(dataset: str, model: str, split_seed: int = 0) -> Cell:
     """Load a split and scale it as the model expects.
 
-    The published code takes images in [-0.5, 0.5]; the other models standardise by themselves.
-    Pixels of digits that never vary are left out. The published model decides by the largest
-    likelihood; the others take the classes' shares in the training split as priors where the
-    classes are of unequal size.
+    The published code takes images in [-0.5, 0.5], and so do all models of Norb; the other models
+    standardise by themselves. Pixels of digits that never vary are left out. The published model
+    decides by the largest likelihood; the others take the classes' shares in the training split
+    as priors where the classes are of unequal size.
 
     Raises
     ------
@@ -55,7 +66,10 @@ def load_cell(dataset: str, model: str, split_seed: int = 0) -> Cell:
     split = load_split(dataset, split_seed=split_seed)
     x_train, x_test, log_unit = split.x_train, split.x_test, 0.0
     published = model == "GenMM as published"
-    if published:
+    shape = image_shape(dataset, model)
+    if dataset == "norb" and shape is not None:
+        x_train, x_test = (_side_by_side(x, shape) for x in (x_train, x_test))
+    if published or dataset in REDUCED:
         low, high = RANGES[dataset]
         x_train, x_test = ((x - low) / (high - low) - 0.5 for x in (x_train, x_test))
         log_unit = x_train.shape[1] * np.log(high - low)
@@ -64,6 +78,15 @@ def load_cell(dataset: str, model: str, split_seed: int = 0) -> Cell:
         x_train, x_test = x_train[:, varies], x_test[:, varies]
     uniform = published or dataset not in UNEQUAL
     return Cell(x_train, split.y_train, x_test, split.y_test, log_unit, _prior(split, uniform))
+
+
+def _side_by_side(x: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """Join two cameras, (N, 2, H, W) uint8, and average blocks of pixels: (N, prod(shape))."""
+    n, cameras, height, width = x.shape
+    factor = height // shape[1]
+    blocks = x.reshape(n, cameras, shape[1], factor, width // factor, factor)
+    means: np.ndarray = blocks.mean((3, 5), dtype=np.float32)
+    return means.transpose(0, 2, 1, 3).reshape(n, -1)
 
 
 def _prior(split: Split, uniform: bool) -> np.ndarray:

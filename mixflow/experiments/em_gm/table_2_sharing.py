@@ -22,7 +22,7 @@ from mixflow.experiments.em_gm.table_2 import Table2, fit
 from mixflow.experiments.em_gm.table_2_data import Cell, load_cell
 from mixflow.mixtures.base import in_chunks
 
-N_COMPONENTS, SEEDS, CHUNK = 10, 3, 512
+N_COMPONENTS, SEEDS, CHUNK = 10, 2, 512
 # Blocks and temperatures: one EM, exact and tempered up to the released code's T = D; then
 # blocks with exact posteriors, down to single flows.
 WAYS: tuple[tuple[int, float | str], ...] = (

@@ -1,0 +1,236 @@
+"""What the pages of table II show, from result rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from scipy.stats import page_trend_test, spearmanr
+
+from mixflow.results import Target
+
+OURS, PUBLISHED, GAUSSIAN = "GenMM", "GenMM as published", "GMM full covariance"
+BEST, LAST, CHOSEN = (
+    f"test_accuracy_{name}" for name in ("best_on_test", "last_epoch", "validation_chosen")
+)
+# What the metrics are called where the page says them.
+PROTOCOLS = {
+    BEST: "best on test (paper's protocol)",
+    LAST: "last epoch",
+    CHOSEN: "validation-chosen",
+}
+
+
+def by_seed(rows: pd.DataFrame, model: str, metric: str) -> pd.DataFrame:
+    """Return a metric with a line per seed and a column per K, on the table's own split."""
+    own = (rows["config_split_seed"] == 0) & (rows["model"] == model)
+    chosen = rows[own & (rows["metric"] == metric)]
+    return chosen.pivot_table(index="seed", columns="config_n_components", values="value")
+
+
+def published(targets: Iterable[Target], dataset: str, item: str = "table-2") -> pd.Series:
+    """Return EM-GM's published accuracies of GenMM by K; empty where there are none."""
+    return pd.Series(
+        {
+            int(t.setting.removeprefix("K=")): t.value
+            for t in targets
+            if (t.paper, t.item, t.dataset, t.model) == ("em-gm", item, dataset, "GenMM")
+        },
+        dtype=float,
+    )
+
+
+def accuracies(rows: pd.DataFrame, targets: Iterable[Target], dataset: str) -> pd.DataFrame:
+    """Return table II of one data set: a line per K, the published numbers beside ours."""
+    targets, rows = list(targets), rows[rows["dataset"] == dataset]
+    columns = {
+        ("paper", "best on test"): _four_digits(published(targets, dataset)),
+        ("paper", "last epoch"): _four_digits(published(targets, dataset, "table-2-last-epoch")),
+    }
+    for title, model in (("ours, as published", PUBLISHED), ("ours, best recipe", OURS)):
+        for metric, name in PROTOCOLS.items():
+            columns[title, name] = _mean_and_sd(by_seed(rows, model, metric))
+    columns["Gaussian mixture", "full covariance"] = _mean_and_sd(by_seed(rows, GAUSSIAN, LAST))
+    table = pd.DataFrame(columns).sort_index().fillna("")
+    return table.rename_axis("K")
+
+
+def series(rows: pd.DataFrame, targets: Iterable[Target], dataset: str) -> dict[str, pd.DataFrame]:
+    """Return what ``figures.accuracy_by_components`` draws: name -> mean and std by K."""
+    rows = rows[rows["dataset"] == dataset]
+    chosen = {
+        "ours, best recipe (validation-chosen)": by_seed(rows, OURS, CHOSEN),
+        "ours, as published (last epoch)": by_seed(rows, PUBLISHED, LAST),
+        "Gaussian mixture per class": by_seed(rows, GAUSSIAN, LAST),
+        "paper (best on test)": published(targets, dataset).to_frame().T,
+    }
+    tables = {name: v.agg(["mean", "std"]).T for name, v in chosen.items() if v.size}
+    return {name: table.rename_axis("K") for name, table in tables.items()}
+
+
+def said(named: dict[str, pd.DataFrame]) -> str:
+    """Say the means of ``series`` in words, for a figure's alternative text."""
+    return " ".join(
+        f"{name}: " + ", ".join(f"{mean:.4f} at K={k}" for k, mean in table["mean"].items()) + "."
+        for name, table in named.items()
+    )
+
+
+def trends(rows: pd.DataFrame) -> pd.DataFrame:
+    """Test in every data set and model whether accuracy rises with K.
+
+    Page's trend test (exact or by its normal approximation, as scipy chooses) takes the seeds
+    as blocks and the values of K, in order, as treatments; its alternative is that accuracy
+    rises. Seeds share one test set: it tests training, not the choice of the test samples.
+    """
+    lines = []
+    for dataset, part in rows.groupby("dataset", sort=False):
+        for model, metric in ((OURS, CHOSEN), (OURS, LAST), (PUBLISHED, LAST), (GAUSSIAN, LAST)):
+            values = by_seed(part, model, metric).dropna()
+            if len(values) and values.shape[1] > 2:
+                lines.append(
+                    {"data": dataset, "model": model, "accuracy": PROTOCOLS[metric]}
+                    | _trend(values)
+                )
+    return pd.DataFrame(lines)
+
+
+def _trend(values: pd.DataFrame) -> dict[str, object]:
+    """Return what a table of seeds (lines) and K (columns, ascending) says about a rise."""
+    smallest, largest = values.columns[0], values.columns[-1]
+    gain = values[largest] - values[smallest]
+    rho = [spearmanr(values.columns, line).statistic for line in values.to_numpy()]
+    several = len(values) > 1
+    return {
+        "seeds": len(values),
+        "K": f"{smallest} to {largest}",
+        "gain": f"{gain.mean():+.4f}",
+        "seeds with a gain": f"{int((gain > 0).sum())} of {len(values)}",
+        "best K": list(values)[int(np.argmax(values.mean()))],
+        "Spearman's rho, mean over seeds": f"{np.mean(rho):.2f}",
+        "p (Page's trend test)": f"{page_trend_test(values).pvalue:.1e}" if several else "",
+    }
+
+
+def protocol(rows: pd.DataFrame, targets: Iterable[Target]) -> pd.DataFrame:
+    """Return by how much choosing on the test set flatters, in points, by data set and K.
+
+    The published gain is the best test accuracy of a curve minus its last point; ours are the
+    same, and the best minus what validation chose, as means over seeds.
+    """
+    targets, lines = list(targets), []
+    for dataset in rows["dataset"].unique():
+        part = rows[rows["dataset"] == dataset]
+        paper = published(targets, dataset) - published(targets, dataset, "table-2-last-epoch")
+        columns = {"paper: best minus last": _points(paper)}
+        for title, model in (("as published", PUBLISHED), ("best recipe", OURS)):
+            best = by_seed(part, model, BEST)
+            for metric, name in ((LAST, "last"), (CHOSEN, "chosen")):
+                gain = (best - by_seed(part, model, metric)).mean()
+                columns[f"{title}: best minus {name}"] = _points(gain)
+        table = pd.DataFrame(columns).sort_index().fillna("").rename_axis("K").reset_index()
+        table.insert(0, "data", dataset)
+        lines.append(table)
+    return pd.concat(lines, ignore_index=True)
+
+
+def flattery(rows: pd.DataFrame, model: str, metric: str) -> float:
+    """Return best on test minus another protocol, in points, over all K and seeds; NaN if none."""
+    gain = by_seed(rows, model, BEST) - by_seed(rows, model, metric)
+    return 100 * float(np.mean(gain.stack().to_numpy())) if gain.size else float("nan")
+
+
+def others(context: pd.DataFrame, rows: pd.DataFrame, cited: pd.Series) -> pd.DataFrame:
+    """Return other classifiers on one data set, ours among them, the best first.
+
+    Parameters
+    ----------
+    context
+        Rows of ``em-gm/table-2-context``, of one data set.
+    rows
+        Rows of ``em-gm/table-2``, of the same data set.
+    cited
+        What the paper cites: name -> accuracy as published, on whatever split.
+    """
+    lines = [
+        {"classifier": model, "settings": "; ".join(part["setting"].unique())}
+        | _spread(part["value"])
+        for model, part in context.groupby("model", sort=False)
+    ]
+    for model, metric in ((OURS, CHOSEN), (PUBLISHED, LAST), (GAUSSIAN, LAST)):
+        values = by_seed(rows, model, metric)
+        if values.size:
+            top = values.columns[-1]
+            said = f"K={top}, {PROTOCOLS[metric]}" if metric == CHOSEN else f"K={top}"
+            name = model if model != GAUSSIAN else "Gaussian mixture per class"
+            lines.append({"classifier": name, "settings": said} | _spread(values[top].dropna()))
+    lines += [
+        {"classifier": name, "settings": "cited by the paper"} | _spread(pd.Series([value]))
+        for name, value in cited.items()
+    ]
+    table = pd.DataFrame(lines).sort_values("mean", ascending=False, ignore_index=True)
+    return table.drop(columns="mean")
+
+
+def sharing(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return a line per data set and way to share or divide samples.
+
+    Columns are ``dataset``, ``way`` and every metric, the mean over seeds; the ``gain`` is what
+    the mixture's test accuracy is above that of one flow of every class.
+    """
+    keys = ["dataset", "config_n_components", "config_n_blocks", "config_posterior_temperature"]
+    table = rows.pivot_table(index=keys, columns="metric", values="value", sort=False)
+    # Blocks from few to many, temperatures from low to high; T = D is the highest.
+    order = [
+        (data, b, np.inf if t == "per_dimension" else float(t)) for data, _, b, t in table.index
+    ]
+    table = table.iloc[sorted(range(len(order)), key=order.__getitem__)]
+    ways = [way(k, blocks, temperature) for _, k, blocks, temperature in table.index]
+    table = table.reset_index("dataset").reset_index(drop=True).rename_axis(columns=None)
+    table.insert(1, "way", ways)
+    return table.assign(gain=table["test_accuracy"] - table["mean_flow_test_accuracy"])
+
+
+def sharing_shown(table: pd.DataFrame) -> pd.DataFrame:
+    """Return what :func:`sharing` gives as the page shows it."""
+    four, two = "{:.4f}".format, "{:.2f}".format
+    shown = {
+        "data": table["dataset"],
+        "way": table["way"],
+        "largest responsibility": table["test_largest_responsibility"].map(two),
+        "accuracy, training": table["train_accuracy"].map(four),
+        "accuracy, test": table["test_accuracy"].map(four),
+        "one flow alone, test": table["mean_flow_test_accuracy"].map(four),
+        "gained by pooling (points)": _points(table["gain"]),
+        "test nats": table["test_nll"].map(two),
+        "of these lost since training": (table["test_nll"] - table["train_nll"]).map(two),
+    }
+    return pd.DataFrame(shown)
+
+
+def way(n_components: int, n_blocks: int, temperature: float | str) -> str:
+    """Name a way of sharing: one EM, blocks, or flows that know nothing of each other."""
+    if n_blocks == n_components:
+        return f"{n_components} flows apart, averaged"
+    said = "T = D" if temperature == "per_dimension" else f"T = {float(temperature):g}"
+    many = "one EM" if n_blocks == 1 else f"{n_blocks} blocks, an EM each"
+    return f"{many}, {said}"
+
+
+def _spread(values: pd.Series) -> dict[str, object]:
+    sd = f"\u00a0± {values.std():.4f}" if len(values) > 1 else ""
+    return {"accuracy": f"{values.mean():.4f}{sd}", "seeds": len(values), "mean": values.mean()}
+
+
+def _mean_and_sd(values: pd.DataFrame) -> pd.Series:
+    """Write the mean over seeds (lines), and the sd where there are several, of each column."""
+    return values.apply(lambda column: str(_spread(column.dropna())["accuracy"])).astype(object)
+
+
+def _four_digits(values: pd.Series) -> pd.Series:
+    return values.map("{:.4f}".format).astype(object)
+
+
+def _points(shares: pd.Series) -> pd.Series:
+    return (100 * shares.dropna()).map("{:+.2f}".format).astype(object)

@@ -1,0 +1,283 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Table II: Letter, Satimage, Norb
+#
+# **What the paper claims.** In table II of Liu, Vu, Chatterjee and Rasmussen {cite}`liu2020emgm` a
+# mixture of K flows per class (GenMM) classifies by the largest likelihood. Accuracy rises with K
+# on three data sets, and at K = 20 passes the best result they cite on each: Letter
+# {cite}`tang2016elm`, Satimage {cite}`srinivasan1993satimage,jiang2013ksvd` and small Norb
+# {cite}`lecun2004norb,salakhutdinov2009dbm`. The page before shows Letter in detail; this one
+# has the table, and asks what made each number: the protocol, the number of flows, the way in which
+# flows share the samples of a class, and the data.
+#
+# ## The model
+#
+# K flows can divide the samples of a class (EM: each specialises on those it is responsible for),
+# or each can see all samples, and their densities are averaged. `n_blocks` says how many EMs a
+# class has. On scikit-learn's digits, live:
+
+# %%
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+
+from mixflow import MixtureClassifier
+
+X, y = load_digits(return_X_y=True)
+X, X_test, y, y_test = train_test_split(X, y, random_state=0)
+for n_blocks, how in ((1, "one EM, 4 flows divide a class"), (4, "4 flows apart, averaged")):
+    model = MixtureClassifier(
+        4, n_blocks=n_blocks, noise=0.2, hidden_layers=1, max_epochs=20, random_state=0
+    )
+    accuracy = make_pipeline(PCA(16, random_state=0), model).fit(X, y).score(X_test, y_test)
+    print(f"{how:32} accuracy {accuracy:.3f} on {len(X_test)} held-out digits")
+
+# %% [markdown]
+# ## Parameters
+
+# %% tags=["parameters"]
+experiment = "em-gm/table-2"
+profile = "stored"  # stored, smoke, laptop or paper
+
+# %% [markdown]
+# ## Results
+
+# %% tags=["hide-input"]
+from IPython.display import Markdown, display
+
+from mixflow import figures
+from mixflow.display import show
+from mixflow.experiments.em_gm import table_2_summary as summary
+from mixflow.pages import Page
+from mixflow.results import load_targets
+
+page = Page(experiment, profile)
+targets = load_targets()
+names = {"letter": "Letter", "satimage": "Satimage", "norb": "small Norb", "digits": "digits"}
+shown = [name for name in names if name in set(page.rows["dataset"])]
+page.source()
+
+# %% tags=["hide-input"]
+for dataset in shown:
+    display(Markdown(f"### {names[dataset]}"))
+    display(summary.accuracies(page.rows, targets, dataset))
+
+# %% [markdown]
+# Test accuracy as a share; ± is the standard deviation over seeds of initialisation, training and
+# validation share (one seed: no ±), on one test set. *Best on test* is the paper's protocol: the
+# best of a curve's points, chosen on the test set; it stands here for comparison only. An empty
+# cell was not run. The plain Gaussian mixture per class has the same K.
+
+# %% tags=["hide-input"]
+absent = [names[name] for name in ("letter", "satimage", "norb") if name not in shown]
+if absent:
+    text = (
+        f"**Not run: {', '.join(absent)}.** Nothing below is about it. The paper profile has "
+        "Norb's runs: the published model on both cameras side by side, and ours on images of "
+        "half the height and width; they need a GPU."
+    )
+    display(Markdown(text if profile != "smoke" else "The smoke profile runs on digits only."))
+
+# %% [markdown]
+# ## Does accuracy rise with K?
+
+# %% tags=["hide-input"]
+for dataset in shown:
+    by_k = summary.series(page.rows, targets, dataset)
+    show(
+        figures.accuracy_by_components(by_k, dataset=names[dataset]),
+        alt=f"Test accuracy on {names[dataset]} against K. {summary.said(by_k)}",
+        caption=f"{names[dataset]}: accuracy against K; bars: one sd over seeds.",
+    )
+
+# %% tags=["hide-input"]
+summary.trends(page.rows).style.hide(axis="index")
+
+# %% [markdown]
+# Page's trend test {cite}`page1963trend` takes the seeds as blocks and the values of K, in their
+# order, as treatments; p is the probability of a rise as steady as this one if K did not matter.
+# The seeds share one split, so p says that training gains from K on this test set, and not how
+# another test set would rank them.
+#
+# ## What the protocol does
+#
+# The published numbers are the best of each test curve. How much that flatters, in percentage
+# points:
+
+# %% tags=["hide-input"]
+summary.protocol(page.rows, targets).style.hide(axis="index")
+
+# %% tags=["hide-input"]
+lines = []
+for dataset in shown:
+    rows = page.rows[page.rows["dataset"] == dataset]
+    last, chosen = (summary.flattery(rows, summary.OURS, m) for m in (summary.LAST, summary.CHOSEN))
+    best = summary.published(targets, dataset)
+    paper = 100 * (best - summary.published(targets, dataset, "table-2-last-epoch")).mean()
+    if last == last:
+        lines.append(
+            f"{names[dataset]}: with our recipe the best on test is {last:.2f} points above the "
+            f"last epoch and {chosen:.2f} above what validation chose, on average over K and seeds"
+            + (f"; in the paper it is {paper:.2f} above the last epoch." if paper == paper else ".")
+        )
+display(Markdown("- " + "\n- ".join(lines)))
+
+# %% [markdown]
+# A curve with more points, more noise and a smaller test set flatters more. Our rate falls to zero
+# along a cosine, so the end of a curve hardly moves; the published runs end at a rate that still
+# does.
+#
+# ## Beside other classifiers
+#
+# The same splits. Parameters of kNN, the SVM and QDA are chosen by cross-validation on the training
+# split; those that draw at random have several seeds.
+
+# %% tags=["hide-input"]
+context = Page("em-gm/table-2-context", profile)
+cited = {
+    dataset: {
+        t.setting: t.value
+        for t in targets
+        if (t.dataset, t.model) == (dataset, "state of the art cited")
+    }
+    for dataset in shown
+}
+for dataset in shown:
+    table = summary.others(
+        context.rows[context.rows["dataset"] == dataset],
+        page.rows[page.rows["dataset"] == dataset],
+        cited[dataset],
+    )
+    display(Markdown(f"### {names[dataset]}"))
+    display(table.style.hide(axis="index"))
+
+# %% [markdown]
+# ## Divide the samples, or share them?
+#
+# Between one EM with exact posteriors, where every flow specialises, and flows that know nothing of
+# each other, whose densities are averaged, lie posteriors at a temperature (T = D is the released
+# code's) and blocks with an EM each. The same recipe otherwise, and the same K:
+
+# %% tags=["hide-input"]
+divided = Page("em-gm/table-2-sharing", profile)
+ways = summary.sharing(divided.rows)
+divided.source()
+
+# %% tags=["hide-input"]
+summary.sharing_shown(ways).style.hide(axis="index")
+
+# %% tags=["hide-input"]
+show(
+    figures.sharing({names[d]: part for d, part in ways.groupby("dataset", sort=False)}),
+    alt="Test accuracy of the mixture and of one flow alone, against the mean largest "
+    "responsibility. "
+    + " ".join(
+        f"{names[line.dataset]}, {line.way}: {line.mean_flow_test_accuracy:.4f} alone, "
+        f"{line.test_accuracy:.4f} pooled, largest responsibility "
+        f"{line.test_largest_responsibility:.2f}."
+        for line in ways.itertuples()
+    ),
+    caption="What one flow of every class reaches alone (hollow), and the mixture (filled).",
+)
+
+# %% tags=["hide-input"]
+lines = []
+for dataset, part in ways.groupby("dataset", sort=False):
+    best, (divides, *_, apart) = part["test_accuracy"].idxmax(), part.index
+    told = [
+        f"*{line.way}* reaches {line.test_accuracy:.4f}: a flow alone "
+        f"{line.mean_flow_test_accuracy:.4f}, and pooling gains {100 * line.gain:.2f} points"
+        for line in part.loc[[divides, apart]].itertuples()
+    ]
+    lines.append(f"{names[dataset]}: {'; '.join(told)}. Best is *{part['way'][best]}*.")
+display(Markdown("- " + "\n- ".join(lines)))
+
+# %% [markdown]
+# ## What Satimage is
+#
+# A sample of Satimage is a window of 3 x 3 pixels of one Landsat scene, in four bands, and its
+# class is that of the middle pixel. Windows one pixel apart share six of their nine pixels, so
+# equal values tell which windows lie beside each other:
+
+# %% tags=["hide-input"]
+overlaps = Page("em-gm/satimage-windows", profile)
+found = overlaps.rows.set_index("metric")["value"]
+display(overlaps.source())
+display(
+    Markdown(f"""
+Training and test windows come from the same scene: {found["largest_piece"]:.2%} of all windows hang
+together in one piece. {found["test_beside_train"]:.1%} of the test windows overlap a training
+window, and in {found["same_class"]:.1%} of these pairs the classes agree. A rule that looks at no
+pixel's value, and gives a test window the most frequent class among the training windows that it
+overlaps, is right in {found["vote_accuracy"]:.1%} of the test windows that have one.
+""")
+)
+
+# %% [markdown]
+# So Satimage's official test set does not ask what becomes of a new scene: a classifier that
+# remembers is rewarded, and accuracies above are those of filling in a scene whose pixels are
+# mostly known. This holds for every number published on this split.
+#
+# ## Paper against ours
+
+# %% tags=["hide-input"]
+for dataset in shown:
+    if len(summary.published(targets, dataset)):
+        display(Markdown(f"**{names[dataset]}**, as published, under the paper's own protocols:"))
+        display(
+            page.of(dataset=dataset).verdicts_of(
+                summary.PUBLISHED,
+                {"table-2": summary.BEST, "table-2-last-epoch": summary.LAST},
+                dataset=dataset,
+            )
+        )
+
+# %% [markdown]
+# Our best recipe, **validation-chosen** (last rows: last epoch), against the published numbers,
+# which have help from the test set. These are the verdicts of `mixflow status`.
+
+# %% tags=["hide-input"]
+page.verdicts("table-2", "table-2-last-epoch")
+
+# %% [markdown]
+# ## What differs from the paper, and why
+#
+# The settings of both recipes and what could not be kept are on the page before. Satimage differs
+# from Letter in this:
+#
+# - **Best recipe**: one EM for all flows of a class, where Letter has blocks of five. Folds of the
+#   training split preferred it; they also kept the temperature and the noise of Letter.
+# - **As published**: images of 6 x 6, batch 200. The grey values that become -0.5 and 0.5 are the
+#   least and the greatest of the training split; the paper gives no scaling.
+# - Classes are of unequal size. The published model takes the largest likelihood; ours and the
+#   Gaussian mixtures weight likelihoods by the classes' shares in the training split. The rows have
+#   both (`test_accuracy_uniform_priors`, `test_accuracy_class_priors`).
+
+# %% [markdown]
+# ## Provenance
+
+# %% tags=["hide-input"]
+page.provenance()
+
+# %% [markdown]
+# ## Run it again
+#
+# ```bash
+# mixflow run em-gm/table-2 --profile laptop -p dataset=satimage
+# mixflow run em-gm/table-2-context --profile laptop
+# mixflow run em-gm/table-2-sharing --profile laptop
+# mixflow run em-gm/satimage-windows --profile laptop
+# mixflow notebook 03_em_gm_table_2 -p profile=smoke
+# ```
+
+# %% tags=["hide-input"]
+for part in (page, context, divided, overlaps):
+    display(part.downloads())
