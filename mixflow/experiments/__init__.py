@@ -21,6 +21,7 @@ __all__ = [
 # Name -> module; modules are imported only when asked for. Each defines EXPERIMENT.
 _MODULES = {
     "em-gm/features": "mixflow.experiments.em_gm.features",
+    "em-gm/satimage-windows": "mixflow.experiments.em_gm.satimage_windows",
     "em-gm/table-2": "mixflow.experiments.em_gm.table_2",
     "em-gm/table-2-context": "mixflow.experiments.em_gm.table_2_context",
     "em-gm/table-2-sharing": "mixflow.experiments.em_gm.table_2_sharing",

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mixflow.datasets.split import Split
+from mixflow.experiments import RunContext, find
 from mixflow.experiments.em_gm.windows import windows
 
 
@@ -29,11 +30,19 @@ def test_windows_one_pixel_apart_overlap(scene):
     assert found.test_beside_train == 0.5
     assert found.same_class == 0.0
     assert found.train_neighbours == 1.0
+    assert found.vote_accuracy == 0.0
 
 
 def test_windows_two_pixels_apart_do_not(scene):
     found = windows(split(scene, [(0, 0), (0, 2)], [(2, 0), (1, 1)], [0, 1], [0, 1]))
     assert (found.n_pieces, found.test_beside_train) == (4, 0.0)
+    assert np.isnan(found.vote_accuracy)
+
+
+def test_the_most_frequent_class_around_a_window_wins_the_vote(scene):
+    around = [(2, 3), (4, 3), (3, 2)]
+    assert windows(split(scene, around, [(3, 3)], [1, 0, 1], [1])).vote_accuracy == 1.0
+    assert windows(split(scene, around, [(3, 3)], [1, 0, 0], [1])).vote_accuracy == 0.0
 
 
 def test_against_naive_comparison(scene):
@@ -49,3 +58,13 @@ def test_against_naive_comparison(scene):
     ]
     assert found.test_beside_train == len({b for _, b in pairs}) / 10
     assert found.same_class == pytest.approx(np.mean([y[a] == y[b] for a, b in pairs]))
+
+
+def test_the_experiment_counts_a_scene_that_is_wholly_overlapping(tmp_path):
+    experiment = find("em-gm/satimage-windows")
+    config = experiment.configure("smoke")
+    result = experiment.run(config, RunContext(checkpoint=tmp_path, progress=False))
+    values = result.rows.set_index("metric")["value"]
+    assert values["n_pieces"] == 1
+    assert values["test_beside_train"] > 0.9
+    assert values["vote_accuracy"] > 0.5

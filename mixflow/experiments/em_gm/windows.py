@@ -26,6 +26,10 @@ class Windows:
         Share of those overlapping pairs whose classes agree; NaN where there are none.
     train_neighbours
         Training windows of its own class that a training window overlaps, on average.
+    vote_accuracy
+        Share of the test windows beside a training window whose class is the most frequent
+        among the training windows that they overlap; NaN where there are none. No pixel's
+        value is used.
     """
 
     n_pieces: int
@@ -33,6 +37,7 @@ class Windows:
     test_beside_train: float
     same_class: float
     train_neighbours: float
+    vote_accuracy: float
 
 
 def windows(split: Split) -> Windows:
@@ -45,12 +50,16 @@ def windows(split: Split) -> Windows:
     within = coo_array(graph[:n, :n])
     own = y[:n][within.coords[0]] == y[:n][within.coords[1]]
     agree = y[n:][across.coords[0]] == y[:n][across.coords[1]]
+    beside = np.unique(across.coords[0])
+    votes = (graph[n:, :n] @ np.eye(split.n_classes)[y[:n]])[beside].argmax(1)
+    right = votes == y[n:][beside]
     return Windows(
         n_pieces=int(piece.max()) + 1,
         largest_piece=float(np.bincount(piece).max() / len(x)),
-        test_beside_train=len(np.unique(across.coords[0])) / (len(x) - n),
+        test_beside_train=len(beside) / (len(x) - n),
         same_class=float(agree.mean()) if len(agree) else float("nan"),
         train_neighbours=float(own.sum() / n),
+        vote_accuracy=float(right.mean()) if len(right) else float("nan"),
     )
 
 
