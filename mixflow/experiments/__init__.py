@@ -20,6 +20,7 @@ __all__ = [
 
 # Name -> module; modules are imported only when asked for. Each defines EXPERIMENT.
 _MODULES = {
+    "em-gm/classifier": "mixflow.experiments.em_gm.classifier",
     "em-gm/features": "mixflow.experiments.em_gm.features",
     "em-gm/single-flow": "mixflow.experiments.em_gm.single_flow",
     "em-gm/table-1": "mixflow.experiments.em_gm.table_1",
