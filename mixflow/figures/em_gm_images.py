@@ -39,7 +39,9 @@ def table(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
         index=KEYS, columns="metric", values="value", aggfunc=["mean", "std", "count"]
     ).swaplevel(axis=1)
     kept = [metric for metric in metrics if metric in wide.columns.get_level_values(0)]
-    return wide[kept]
+    # Of one seed there is no sd, and the pivot leaves out what is all missing.
+    levels = pd.MultiIndex.from_product([kept, ["mean", "std", "count"]])
+    return wide.reindex(columns=levels)
 
 
 def curves(runs: Sequence[StoredRun], floor: float) -> Figure:
