@@ -162,6 +162,10 @@ display(Markdown(text))
 
 # %% [markdown]
 # ## What it has never seen
+#
+# The usual score of a discriminative classifier is its largest probability
+# {cite}`hendrycks2017baseline`. A density offers another: how probable the sample is under any
+# class, whichever.
 
 # %% tags=["hide-input"]
 aurocs = summary.unseen(page.rows)
@@ -182,9 +186,7 @@ show(
     ),
 )
 text = f"""
-The usual score of a discriminative classifier is its largest probability
-{{cite}}`hendrycks2017baseline`. A density offers another: how probable the sample is under any
-class, whichever. For the mixture of flows the AUROC is {aurocs["mean"][posterior]:.3f} by the
+For the mixture of flows the AUROC is {aurocs["mean"][posterior]:.3f} by the
 largest posterior, which compares classes and does not ask whether any of them fits, and
 {aurocs["mean"][density]:.3f} by the density. The best score here is {aurocs.index[0]}, with
 {aurocs["mean"].iloc[0]:.3f}. Two scores that know no classes stand beside: the distance to the
