@@ -30,14 +30,16 @@ from sklearn.model_selection import train_test_split
 from mixflow import MixtureClassifier
 
 X, y = load_digits(return_X_y=True)
-X, X_test, y, y_test = train_test_split(PCA(16, random_state=0).fit_transform(X), y, random_state=0)
-model = MixtureClassifier(2, noise=0.2, hidden_layers=1, max_epochs=20, random_state=0)
+X = PCA(16, random_state=0).fit_transform(X)
+X, X_test, y, y_test = train_test_split(X, y, random_state=0)
+model = MixtureClassifier(2, noise=0.2, max_epochs=20, random_state=0)
 model.fit(X[y < 8], y[y < 8])
-unseen = model.score_samples(X_test[y_test >= 8]) < np.quantile(model.score_samples(X[y < 8]), 0.05)
+low = np.quantile(model.score_samples(X[y < 8]), 0.05)
+unseen = model.score_samples(X_test[y_test >= 8]) < low
+print(f"8 and 9 are less likely than 95 % of what it knows: {unseen.mean():.0%}")
 for digit in (8, 9):
     model.add_class(X[y == digit], digit)
-print(f"8 and 9 before they were known: {unseen.mean():.0%} less likely than 95 % of what was")
-print(f"classes {model.classes_}: accuracy {model.score(X_test, y_test):.3f} on all ten")
+print(f"accuracy on all ten digits: {model.score(X_test, y_test):.3f}")
 
 # %% [markdown]
 # ## Parameters
