@@ -128,7 +128,7 @@ def _by_size(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _spread(values: pd.Series) -> str:
     digits = 3 if abs(values.mean()) < 10 else 1
-    sd = f"\u00a0±\u00a0{values.std():.{digits}f}" if len(values) > 1 else ""
+    sd = f" ± {values.std():.{digits}f}" if len(values) > 1 else ""
     return f"{values.mean():.{digits}f}{sd}"
 
 
