@@ -70,6 +70,19 @@ def test_the_integral_of_a_gaussian_is_one():
         integral_2d(log_prob, points[:, :1])
 
 
+def test_ridges_thinner_than_a_cell_are_integrated():
+    turned = np.array([[0.8, 0.6], [-0.6, 0.8]])
+    calls = []
+
+    def log_prob(x):
+        calls.append(len(x))
+        return -0.5 * ((x @ turned / [1, 0.02]) ** 2).sum(1) - np.log(2 * np.pi * 0.02)
+
+    points = np.array([[-3.0, -3.0], [3.0, 3.0]])
+    assert integral_2d(log_prob, points, resolution=100) == pytest.approx(1, abs=1e-4)
+    assert sum(calls) < 10 * 100**2  # where the mass is, not everywhere
+
+
 def test_sharing_joins_one_flow_to_the_mixture():
     table = pd.DataFrame(
         {
