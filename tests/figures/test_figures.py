@@ -76,7 +76,7 @@ def test_ridges_thinner_than_a_cell_are_integrated():
 
     def log_prob(x):
         calls.append(len(x))
-        return -0.5 * ((x @ turned / [1, 0.02]) ** 2).sum(1) - np.log(2 * np.pi * 0.02)
+        return -0.5 * ((x @ turned / [1, 0.04]) ** 2).sum(1) - np.log(2 * np.pi * 0.04)
 
     points = np.array([[-3.0, -3.0], [3.0, 3.0]])
     assert integral_2d(log_prob, points, resolution=100) == pytest.approx(1, abs=1e-4)
