@@ -158,17 +158,18 @@ def plan(profile: str) -> Sequence[Mapping[str, Any]]:
     return [*points, *others]
 
 
+SMOKE = {
+    **single_flow.SMOKE,
+    **{"epochs": 4, "em_every": 2, "n_noisy": 100, "n_held_out": 200},
+    **{"trials": 2, "n_generated": 100},
+}
 EXPERIMENT = Experiment(
     name="em-gm/table-1",
     title="Mixtures of image flows: NLL and samples against K, on MNIST and Fashion-MNIST",
     config=Images,
     run=run,
     defaults={
-        "smoke": {
-            **single_flow.SMOKE,
-            **{"epochs": 4, "em_every": 2, "n_noisy": 100, "n_held_out": 200},
-            **{"trials": 2, "n_generated": 100},
-        },
+        "smoke": SMOKE,
         "laptop": {},
         "paper": {**single_flow.PAPER, "epochs": 200, "em_every": 5},
     },
