@@ -23,6 +23,7 @@ _MODULES = {
     "em-gm/classifier": "mixflow.experiments.em_gm.classifier",
     "em-gm/convergence": "mixflow.experiments.em_gm.convergence",
     "em-gm/features": "mixflow.experiments.em_gm.features",
+    "em-gm/hybrids": "mixflow.experiments.em_gm.hybrids",
     "em-gm/long-flow": "mixflow.experiments.em_gm.long_flow",
     "em-gm/satimage-windows": "mixflow.experiments.em_gm.satimage_windows",
     "em-gm/single-flow": "mixflow.experiments.em_gm.single_flow",
