@@ -19,6 +19,7 @@ from mixflow.mixtures.base import Mixture
 from mixflow.training.schedules import Temperature
 
 Model = Literal["GenMM", "LatMM", "GenMM per dimension", "GenMM as published"]
+NAME = "em-gm/table-1"
 COMPONENTS = (1, 3, 5, 7, 9)
 N_SHOWN = 8  # samples of every component that are kept
 
@@ -164,7 +165,7 @@ SMOKE = {
     **{"trials": 2, "n_generated": 100},
 }
 EXPERIMENT = Experiment(
-    name="em-gm/table-1",
+    name=NAME,
     title="Mixtures of image flows: NLL and samples against K, on MNIST and Fashion-MNIST",
     config=Images,
     run=run,
