@@ -20,6 +20,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, validate_data
 from torch import Tensor, nn
 
+from mixflow.estimators.images import as_rows, check_scale
 from mixflow.estimators.persistence import Savable
 from mixflow.flows import Bijection, Chain, Glow, GlowLevel, Shared, VectorFlow
 from mixflow.flows.layers import Scale
@@ -111,11 +112,11 @@ class FlowEstimator(Savable, BaseEstimator):
 
     def _validate_x(self, x: Any, *, reset: bool) -> np.ndarray:
         """Return X as a finite float64 array (N, D); images may come as (N, C, H, W)."""
-        if self.image_shape is not None and np.ndim(x) == 4:
-            x = np.asarray(x)
-            if x.shape[1:] != tuple(self.image_shape):
-                raise ValueError(f"images must be {tuple(self.image_shape)}, got {x.shape[1:]}")
-            x = x.reshape(len(x), -1)
+        x = as_rows(x, self.image_shape)
+        if self.image_shape is not None and not reset:
+            check_scale(x, location=self.location_[0], scale=self.scale_[0])
+        elif self.image_shape is not None and not self.standardize:
+            check_scale(x)
         x = validate_data(
             self, x, reset=reset, dtype=np.float64, ensure_min_samples=2 if reset else 1
         )

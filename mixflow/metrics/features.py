@@ -218,7 +218,7 @@ def as_images(
     ------
     ValueError
         Samples that hold NaN or infinity: a model that gives such should be looked at, not
-        measured; `low` not below `high`; fewer than two levels.
+        measured; bytes, unless `high` says so; `low` not below `high`; fewer than two levels.
 
     Examples
     --------
@@ -230,6 +230,11 @@ def as_images(
         raise ValueError(f"low must be below high, got {low!r} and {high!r}")
     if levels < 2:
         raise ValueError(f"levels must be 2 or more, got {levels!r}")
+    if np.issubdtype(np.asarray(samples).dtype, np.integer) and x.size and x.max() > high:
+        raise ValueError(
+            f"samples are whole numbers up to {x.max():g}, but white is {high:g}; for bytes give "
+            "low=0, high=255"
+        )
     if not np.isfinite(x).all():
         bad = int((~np.isfinite(x)).sum())
         raise ValueError(f"samples hold NaN or infinity in {bad} of {x.size} values")

@@ -14,7 +14,7 @@ HYBRIDS, FIGURES = find("em-gm/hybrids"), find("em-gm/figures-3-6")
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
-    config = HYBRIDS.configure("smoke", epochs=2, e_steps=1, hidden_features=8)
+    config = HYBRIDS.configure("smoke", epochs=4, e_steps=1, hidden_features=8)
     return HYBRIDS.run(config, RunContext(tmp_path_factory.mktemp("run"), progress=False))
 
 
@@ -24,8 +24,8 @@ def test_models_have_equal_parameters_and_flops(ran):
     reference = table.loc["GenMM"]
     np.testing.assert_allclose(table["parameters"], reference["parameters"], rtol=0.06)
     assert table.loc["single flow", "width"] > 2 * reference["width"]
-    # Whole epochs: the fewest are one, where two thirds would do.
-    np.testing.assert_allclose(table["FLOPs per sample"], reference["FLOPs per sample"], rtol=0.6)
+    # Whole epochs, of which there are few.
+    np.testing.assert_allclose(table["FLOPs per sample"], reference["FLOPs per sample"], rtol=0.5)
     assert (table["test_nll"] > table["train_nll"] - 0.1).all()
 
 

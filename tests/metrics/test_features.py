@@ -90,6 +90,10 @@ def test_samples_become_images_as_a_file_would_hold_them():
     samples = np.array([[-3.0, -0.5, -0.5 + 0.4 / 255], [0.5 - 0.6 / 255, 0.5, 7.0]])
     expected = np.array([[0, 0, 0], [254, 255, 255]]) / 255
     np.testing.assert_allclose(as_images(samples), expected, atol=1e-12)
+    grey = np.array([0, 128, 255], dtype=np.uint8)
+    np.testing.assert_allclose(as_images(grey, low=0, high=255), grey / 255)
+    with pytest.raises(ValueError, match="whole numbers up to 255.*give low=0, high=255"):
+        as_images(grey)
     np.testing.assert_allclose(as_images([4.0, 8.0], low=0, high=16, levels=17), [0.25, 0.5])
 
 

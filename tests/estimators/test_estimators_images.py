@@ -1,0 +1,44 @@
+"""Images given to the estimators: wrong shapes, and bytes where floats are expected."""
+
+import numpy as np
+import pytest
+
+from mixflow import GenMM, LatMM, MixtureClassifier
+
+FLOATS = np.random.default_rng(0).random((30, 1, 8, 8))
+BYTES = (255 * FLOATS).astype(np.uint8)
+QUICK = {"image_shape": (1, 8, 8), "n_layers": 1, "hidden_features": 4, "max_epochs": 1}
+
+
+@pytest.mark.parametrize("kind", [GenMM, LatMM])
+@pytest.mark.parametrize(
+    ("images", "settings", "message"),
+    [
+        (FLOATS, {"image_shape": None}, r"for images give image_shape=\(1, 8, 8\)"),
+        (FLOATS, {"image_shape": (8, 8)}, r"image_shape must be \(C, H, W\), got \(8, 8\)"),
+        (FLOATS.repeat(3, axis=1), {}, r"images must be \(1, 8, 8\), got \(3, 8, 8\)"),
+        (FLOATS[..., :7], {"image_shape": (1, 8, 7)}, "divisible by 4, got 8 x 7; pad or resize"),
+        (FLOATS, {"n_levels": 4}, "divisible by 16, got 8 x 8"),
+        (BYTES, {"standardize": False, "noise": 0.1}, "uint8 up to 25.*same scale first"),
+    ],
+)
+def test_images_that_cannot_be_fitted(kind, images, settings, message):
+    with pytest.raises(ValueError, match=message):
+        kind(1, **{**QUICK, **settings}).fit(images)
+
+
+def test_bytes_are_not_scored_by_a_model_of_floats():
+    model = GenMM(1, **QUICK).fit(FLOATS)
+    with pytest.raises(ValueError, match="are uint8 up to 25.*takes values near 0.5"):
+        model.score_samples(BYTES)
+    classifier = MixtureClassifier(1, **QUICK).fit(FLOATS, np.arange(30) % 2)
+    with pytest.raises(ValueError, match="same scale"):
+        classifier.predict(BYTES)
+
+
+def test_bytes_are_fitted_and_scored_as_the_numbers_they_are():
+    model = GenMM(1, **QUICK, random_state=0).fit(BYTES)
+    np.testing.assert_array_equal(
+        model.score_samples(BYTES), model.score_samples(BYTES.astype(float))
+    )
+    assert np.isfinite(model.score_samples(np.zeros((1, 1, 8, 8), np.uint8))).all()
