@@ -135,7 +135,7 @@ def _sheet(axes: Axes, shown: Walks) -> None:
             Rectangle((x, y), width, height, fill=False, edgecolor=STRANGER, linewidth=1.4)
         )
         axes.text(
-            x + width, y, str(shown.classes[pair, step]), fontsize=6, ha="right", va="top",
+            x + width, y, str(shown.classes[pair, step]), fontsize=7, ha="right", va="top",
             bbox={"facecolor": STRANGER, "edgecolor": "none", "pad": 0.6},
         )  # fmt: skip
 
@@ -160,12 +160,12 @@ def by_alpha(lines: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
     lines
         Name -> alpha (S,) and shares (S,).
     """
-    fig, axes = plt.subplots(figsize=(7.2, 3.6), layout="constrained")
+    fig, axes = plt.subplots(figsize=(7.2, 4.2), layout="constrained")
     for index, (name, (alpha, share)) in enumerate(lines.items()):
         axes.plot(alpha, share, label=name, markersize=4, **style(index))
     axes.set(xlabel=r"$\alpha$", ylabel="share read as the class of an end", ylim=(None, 1.02))
     axes.grid(alpha=0.3)
-    fig.legend(loc="outside right upper", fontsize="small")
+    fig.legend(loc="outside lower center", ncols=2, fontsize="small")
     return fig
 
 
@@ -186,11 +186,10 @@ def shares(rows: pd.DataFrame) -> pd.DataFrame:
     # Runs of several mixtures repeat the pixels of one set of pairs.
     keys = ["dataset", "model", "setting", "seed", "metric"]
     chosen = rows[rows["metric"].isin(MEASURES)].drop_duplicates(keys)
-    found = chosen.groupby(["model", "setting", "metric"], sort=False)["value"]
-    texts = found.agg(["mean", "std"]).apply(
-        lambda v: (
-            f"{v['mean']:.3f}" + (f"\u00a0±\u00a0{v['std']:.3f}" if v["std"] == v["std"] else "")
-        ),
-        axis=1,
-    )
+    found = chosen.groupby(["model", "setting", "metric"])["value"]
+    texts = found.agg(["mean", "std"]).apply(lambda line: _mean_sd(*line), axis=1)
     return texts.unstack()[list(MEASURES)].rename(columns=MEASURES).rename_axis(columns=None)
+
+
+def _mean_sd(mean: float, sd: float) -> str:
+    return f"{mean:.3f}" + ("" if np.isnan(sd) else f"\u00a0±\u00a0{sd:.3f}")

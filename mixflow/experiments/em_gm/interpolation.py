@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -15,15 +15,12 @@ from torch import Tensor
 from mixflow.experiments.base import Answer, Config, Experiment, Result, RunContext
 from mixflow.experiments.em_gm import features, table_1
 from mixflow.experiments.em_gm.image_mixtures import rebuilt
+from mixflow.experiments.em_gm.image_walks import DRAWN, ENDS, walk
 from mixflow.experiments.em_gm.images import NOISE, ImageSet, ImageSetName, load_images, to_grey
-from mixflow.flows import Chain, Shared
 from mixflow.metrics.features import FeatureNetwork, as_images
 from mixflow.mixtures import GenMM, LatMM
 
-Rule = Literal["generator of the nearer end", "generator drawn from pi"]
-ENDS: Rule = "generator of the nearer end"
-DRAWN: Rule = "generator drawn from pi"
-SHARED, PIXELS = "one flow", "pixels"
+SHARED, PIXELS = "one flow", "pixels"  # names of walks that no rule makes
 # Figures 7a and 7c to 7f hold when so many images between the ends are read as the class of one
 # of them; 7b when images of neither class are more frequent than under the rule of 7a, by more
 # than so many standard errors over pairs.
@@ -80,10 +77,9 @@ class Reading:
         return (self.classes[:, :, None] == self.ends[:, None]).any(axis=2)
 
     def at_the_nearer(self, alpha: np.ndarray) -> np.ndarray:
-        """Whether the class is that of the nearer end, (P, S'); alpha = 0.5 is left out."""
-        sides = alpha != 0.5
-        nearer = self.ends[:, (alpha > 0.5).astype(int)]
-        return (self.classes == nearer)[:, sides]
+        """Whether the class is that of the nearer end, or at alpha = 0.5 of the last, (P, S)."""
+        nearer: np.ndarray = self.classes == self.ends[:, (alpha >= 0.5).astype(int)]
+        return nearer
 
 
 def run(config: Interpolation, context: RunContext) -> Result:
@@ -92,13 +88,13 @@ def run(config: Interpolation, context: RunContext) -> Result:
     pairs = draw_pairs(load_images(config.dataset, part=part), config.n_pairs, config.seed)
     alpha = np.linspace(0, 1, config.n_steps)
     walks = _walks(mixture.to(context.device), pairs, alpha, config)
-    arrays = {"alpha": alpha, "ends": pairs.classes[:SHOWN].astype(np.uint8)}
+    arrays: dict[str, np.ndarray] = {"alpha": alpha, "ends": pairs.classes[:SHOWN].astype(np.uint8)}
     rows, readings = [], {}
-    for name, walk in walks.items():
-        reading = readings[name] = read(network, walk, pairs.classes)
-        rows += _rows(config, name, measured(reading, walk, pairs, alpha))
+    for name, walked in walks.items():
+        reading = readings[name] = read(network, walked, pairs.classes)
+        rows += _rows(config, name, measured(reading, walked, pairs, alpha))
         arrays |= {
-            f"images, {name}": to_grey(walk[:SHOWN, :, 0]),
+            f"images, {name}": to_grey(walked[:SHOWN, :, 0]),
             f"classes, {name}": reading.classes[:SHOWN].astype(np.uint8),
             f"at an end by alpha, {name}": reading.at_an_end.mean(axis=0),
         }
@@ -165,71 +161,6 @@ def _walks(
     return {**walks, PIXELS: mixed}
 
 
-@torch.no_grad()
-def walk(
-    mixture: GenMM, ends: Tensor, alpha: np.ndarray, rule: Rule = ENDS, seed: int = 0
-) -> Tensor:
-    r"""Decode codes on the line between those of two images, :math:`(1-\alpha) z_1 + \alpha z_2`.
-
-    EM-GM, arXiv 1907.13432, figure 7. The code of an end is that of its component, the argmax of
-    its responsibilities, and has all D latents: what leaves the flow at its splits is mixed too,
-    not drawn anew. Of LatMM the latents before the source are mixed: the flow is the same for all
-    components, and so is the walk by every rule.
-
-    Parameters
-    ----------
-    mixture
-        On images (1, H, W).
-    ends
-        (2, P, 1, H, W).
-    alpha
-        From 0 to 1, (S,).
-    rule
-        Which component decodes: that of the first end for alpha below 0.5 and that of the last
-        from there on (7a, 7c), or one drawn from :math:`\pi` for each image (7b), the ends
-        excepted, which their own decode.
-    seed
-        Of the draws.
-
-    Returns
-    -------
-    Tensor
-        (P, S, 1, H, W), on the CPU; not finite where a component cannot decode another's code.
-    """
-    coder = _coder(mixture)
-    x = ends.to(coder.log_weights.device)
-    own = torch.stack([coder.predict(part) for part in x])
-    first, last = (coder.encode(part, k) for part, k in zip(x, own, strict=True))
-    decoding = generators(rule, own, alpha, coder.log_weights, seed)
-    steps = zip(alpha.tolist(), decoding, strict=True)
-    return torch.stack([coder.decode(torch.lerp(first, last, a), k) for a, k in steps], 1).cpu()
-
-
-def generators(
-    rule: Rule, own: Tensor, alpha: np.ndarray, log_weights: Tensor, seed: int
-) -> Tensor:
-    """Return the component that decodes each image of walks, (S, P); ``own`` is (2, P)."""
-    nearer = own[torch.as_tensor(alpha >= 0.5).long().to(own.device)]
-    if rule == ENDS:
-        return nearer
-    drawn = torch.multinomial(
-        log_weights.cpu().double().exp(),
-        nearer.numel(),
-        replacement=True,
-        generator=torch.Generator().manual_seed(seed),
-    ).view_as(nearer)
-    between = torch.as_tensor((alpha > 0) & (alpha < 1), device=own.device)
-    return torch.where(between[:, None], drawn.to(own.device), nearer)
-
-
-def _coder(mixture: GenMM) -> GenMM:
-    """Return what codes images: LatMM's one flow without its sources, or the mixture itself."""
-    if not isinstance(mixture, LatMM):
-        return mixture
-    flow = cast(Shared, cast(Chain, mixture.flow).bijections[0]).bijection
-    return GenMM(flow).to(mixture.log_weights.device).eval()
-
-
 def _components(mixture: GenMM, pairs: Pairs) -> np.ndarray:
     """Return the component of each end, the argmax of its responsibilities, (2, P)."""
     device = mixture.log_weights.device
@@ -249,20 +180,19 @@ def read(network: FeatureNetwork, walks: Tensor, ends: np.ndarray) -> Reading:
 def measured(reading: Reading, walks: Tensor, pairs: Pairs, alpha: np.ndarray) -> dict[str, float]:
     """Return shares of images between the ends, and how well the ends come back.
 
-    ``outside`` is the share of pixels beyond black and white by more than the noise explains;
-    ``reconstruction_error`` the largest error of a pixel, in grey levels.
+    ``at_the_nearer_end`` leaves out alpha = 0.5. ``outside`` is the share of pixels beyond black
+    and white by more than the noise explains; ``reconstruction_error`` the largest error of a
+    pixel, in grey levels.
     """
     between, last = slice(1, -1), len(alpha) - 1
     share = reading.at_an_end[:, between].mean(axis=1)
-    inner = Reading(
-        reading.classes[:, between], reading.confidence[:, between], reading.ends
-    ).at_the_nearer(alpha[between])
+    nearer = reading.at_the_nearer(alpha)[:, (alpha > 0) & (alpha < 1) & (alpha != 0.5)]
     error = walks[:, [0, last]].transpose(0, 1) - pairs.images
     outside = walks[:, between].nan_to_num(nan=torch.inf).abs() > 0.5 + 4 * NOISE
     return {
         "at_an_end": share.mean(),
         "at_an_end_error": _error(share),
-        "at_the_nearer_end": inner.mean(),
+        "at_the_nearer_end": nearer.mean(),
         "confidence": reading.confidence[:, between].mean(),
         "outside": float(outside.float().mean()),
         "ends_kept": (reading.classes[:, [0, last]] == reading.ends).mean(),
