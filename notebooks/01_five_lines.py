@@ -109,12 +109,12 @@ show(
 # %% [markdown]
 # ## Is it a density?
 #
-# Whatever the flows do, $p(x)$ must integrate to one. On a grid around the data:
+# Whatever the flows do, $p(x)$ must integrate to one. On a grid over the plane, fine where the mass is:
 
 # %%
 from mixflow.metrics import integral_2d
 
-total = integral_2d(model.score_samples, X, margin=3.0)
+total = integral_2d(model.score_samples, X)
 print(f"integral of p(x) over the plane: {total:.5f}")
 
 # %% [markdown]

@@ -290,13 +290,13 @@ lines.append(
     f"- **Is it a density?** The integral over the plane misses 1 by more than 0.001 in "
     f"{int((misses > 1e-3).sum())} of {len(misses)} fits of all models above, at most by "
     f"{misses.max():.4f}. The grid's 400 x 400 cells are divided where mass is, until the integral "
-    "settles; runs from before that rule were kept where the undivided cells gave 1 within 0.001 "
-    "and made again where they did not."
+    "settles; runs from before that rule were kept where a plain grid gave 1 within 0.001, and "
+    "made again where it did not."
 )
 run = kept(five)
 if run is not None:
     stored = unpack(run.arrays["model"])
-    total = integral_2d(stored.score_samples, run.arrays["data"], margin=1.0)
+    total = integral_2d(stored.score_samples, run.arrays["data"])
     lines[-1] += f" The stored model of seed {run.config['seed']} gives {total:.5f} again here."
 run = kept(three)
 if run is not None:

@@ -70,6 +70,14 @@ def test_the_integral_of_a_gaussian_is_one():
         integral_2d(log_prob, points[:, :1])
 
 
+def test_heavy_tails_are_integrated():
+    def log_prob(x):  # of two independent t distributions with 2 degrees of freedom
+        return -1.5 * np.log1p(x**2 / 2).sum(1) - 3 * np.log(2)
+
+    points = np.array([[-3.0, -3.0], [3.0, 3.0]])
+    assert integral_2d(log_prob, points) == pytest.approx(1, abs=1e-3)
+
+
 def test_ridges_thinner_than_a_cell_are_integrated():
     turned = np.array([[0.8, 0.6], [-0.6, 0.8]])
     calls = []

@@ -125,7 +125,7 @@ def _density(plane: Plane, fitted: Fitted) -> dict[str, float]:
         "test_log_likelihood": ours,
         "true_log_likelihood": true,
         "nats_below_true": true - ours,
-        "integral": integral_2d(fitted.log_prob, plane.x, margin=1.0),
+        "integral": integral_2d(fitted.log_prob, plane.x),
     }
     if type(fitted.model) is VMoNF:
         out["elbo_gap"] = float(fitted.model.gap(plane.x_test).mean())
