@@ -24,7 +24,7 @@ from benchmarks import common
 from mixflow import MixtureClassifier, load
 from mixflow.datasets import load_split
 from mixflow.datasets.split import Split
-from mixflow.experiments.em_gm.table_2 import RECIPES, Table2
+from mixflow.experiments.em_gm.table_2_recipes import recipe
 
 Size = tuple[int, int]  # K, and the number of blocks
 
@@ -33,10 +33,10 @@ def fit(
     split: Split, size: Size, n_cycles: int
 ) -> tuple[MixtureClassifier, list[float], list[float]]:
     """Fit for ``n_cycles`` EM cycles after a first; return seconds of epochs and of cycles."""
-    recipe = dict(RECIPES["GenMM"])
-    recipe.pop("epochs")
-    every = recipe["em_every"]
     k, n_blocks = size
+    settings = {**recipe("letter", "GenMM", k), "n_blocks": n_blocks}
+    every = settings["em_every"]
+    del settings["epochs"]
     clock: list[float] = []
 
     def tick(model: MixtureClassifier, epoch: int) -> dict[str, float]:
@@ -45,8 +45,7 @@ def fit(
 
     model = MixtureClassifier(
         k,
-        **recipe,
-        n_blocks=n_blocks,
+        **settings,
         max_epochs=every * (n_cycles + 1),
         priors="uniform",
         early_stopping=False,
@@ -64,7 +63,7 @@ def measure_epochs(
     split: Split, sizes: Sequence[Size], rounds: int, n_cycles: int
 ) -> tuple[list[common.Row], dict[Size, MixtureClassifier]]:
     """Alternate fits of all sizes; return a row per size and the last models."""
-    every = RECIPES["GenMM"]["em_every"]
+    every = recipe("letter", "GenMM")["em_every"]
     cycles: dict[Size, list[float]] = {size: [] for size in sizes}
     e_steps: dict[Size, list[float]] = {size: [] for size in sizes}
     models = {}
@@ -134,7 +133,7 @@ def main() -> None:
     settings = {name: value for name, value in vars(arguments).items() if name != "child"}
     split = load_split("letter")
     sizes = [(k, 1) for k in arguments.k]
-    sizes += [(k, Table2(n_components=k).n_blocks or 1) for k in arguments.k]
+    sizes += [(k, recipe("letter", "GenMM", k)["n_blocks"]) for k in arguments.k]
     sizes = list(dict.fromkeys(sizes))
     rows, models = measure_epochs(split, sizes, arguments.rounds, arguments.cycles)
     with tempfile.TemporaryDirectory() as folder:

@@ -109,7 +109,8 @@ show(
 # %% [markdown]
 # ## Is it a density?
 #
-# Whatever the flows do, $p(x)$ must integrate to one. On a grid over the plane, fine where the mass is:
+# Whatever the flows do, $p(x)$ must integrate to one. On a grid over the plane, finer where the
+# mass is:
 
 # %%
 from mixflow.metrics import integral_2d

@@ -85,7 +85,7 @@ Markdown(
 )
 
 # %% tags=["hide-input"]
-page.verdicts("table-1")
+page.verdicts("table-1", "figure-3", "figure-4", "figure-5", "figure-6")
 
 # %% [markdown]
 # ## Figure 3: NLL by epoch

@@ -15,9 +15,9 @@
 # a common flow through which all samples go before K individual ones. Of LatMM it says that in
 # classification it is about as accurate as one flow.
 #
-# **The question.** Where should the mixture be, if parameters and compute are given? Here all models
-# have as many parameters as GenMM, by the width of their couplings, and cost as many FLOPs, by their
-# epochs. A single flow of that size stands beside them.
+# **The question.** Where should the mixture be, if parameters and compute are given? Here all
+# models have as many parameters as GenMM, by the width of their couplings, and cost as many FLOPs,
+# by their epochs. A single flow of that size stands beside them.
 #
 # ## Live: five models in the plane
 #
@@ -156,7 +156,7 @@ Markdown("\n".join(said))
 # ## What differs from the paper, and why
 #
 # - The paper trains neither hybrid. Its sentence on LatMM is judged on Letter, by one flow as wide:
-#   LatMM's accuracy must lie within the margin above of that flow's, which was set before the runs.
+#   LatMM's accuracy must lie within the margin above of that flow's; it was set before the runs.
 # - Images are MNIST's at half the side, so that five models and three seeds fit a laptop.
 # - FLOPs are counted in a training pass of a sample through the flows that it meets, and in its
 #   share of the E-steps; the cost of a start by k-means or a Gaussian mixture is not.
