@@ -148,10 +148,10 @@ for dataset in datasets:
 Markdown("\n".join(said))
 
 # %% [markdown]
-# A flow can bend a normal source into a mixture by itself, so that Gaussians in its latents have
-# little left to do. Individual flows divide the samples: each is smaller, and sees fewer; that pays
-# where a class or a set falls into parts. Equal FLOPs are not equal steps: a wide single flow passes
-# over the data less often than narrow ones of which every sample meets one.
+# What to read from it: a source of several Gaussians costs next to nothing, and gives one flow a
+# part of what several flows give; several flows of their own have less to gain from it. Equal FLOPs
+# are not equal steps: a wide single flow passes over the data less often than narrow ones, of which
+# every sample meets one.
 #
 # ## What differs from the paper, and why
 #

@@ -71,10 +71,11 @@ class GenMM(Mixture):
 
     @torch.no_grad()
     def sample_each(self, n_samples: int) -> Tensor:
-        """Draw ``n_samples`` from every component: (K, n_samples, *event)."""
+        """Draw ``n_samples`` from every component, in bounded memory: (K, n_samples, *event)."""
         shape = (self.n_components, n_samples, self.n_features)
         weights = self.log_weights
-        return self.decode_each(torch.randn(shape, dtype=weights.dtype, device=weights.device))
+        z = torch.randn(shape, dtype=weights.dtype, device=weights.device)
+        return torch.cat([self.decode_each(part) for part in z.split(self.chunk, dim=1)], dim=1)
 
     def initialize(self, x: Tensor) -> None:
         """Set data-dependent parameters; x holds a batch for each component, (K, B, *event)."""

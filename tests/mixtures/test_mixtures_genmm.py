@@ -125,6 +125,18 @@ def test_samples_are_their_components_own(build):
     assert (z.std(0) - 1).abs().max() < 0.15
 
 
+def test_many_samples_are_decoded_in_parts(build, monkeypatch):
+    mixture, sizes = build(), []
+    torch.manual_seed(5)
+    whole = mixture.sample_each(40)
+    monkeypatch.setattr(base, "ROWS", 3 * 16)
+    decode = mixture.decode_each
+    monkeypatch.setattr(mixture, "decode_each", lambda z: sizes.append(z.shape[1]) or decode(z))
+    torch.manual_seed(5)
+    torch.testing.assert_close(mixture.sample_each(40), whole)
+    assert sizes == [16, 16, 8]
+
+
 def test_zero_weight_is_never_sampled(build):
     component = build(weights=(0.5, 0.0, 0.5)).sample(500)[1]
     assert set(component.tolist()) == {0, 2}
