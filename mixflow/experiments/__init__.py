@@ -25,6 +25,7 @@ _MODULES = {
     "em-gm/features": "mixflow.experiments.em_gm.features",
     "em-gm/figures-3-6": "mixflow.experiments.em_gm.figures_3_6",
     "em-gm/hybrids": "mixflow.experiments.em_gm.hybrids",
+    "em-gm/image-doubt": "mixflow.experiments.em_gm.image_doubt",
     "em-gm/interpolation": "mixflow.experiments.em_gm.interpolation",
     "em-gm/long-flow": "mixflow.experiments.em_gm.long_flow",
     "em-gm/satimage-windows": "mixflow.experiments.em_gm.satimage_windows",

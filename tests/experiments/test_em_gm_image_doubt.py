@@ -1,0 +1,33 @@
+"""Images of another kind: the two scores."""
+
+import numpy as np
+import pytest
+
+from mixflow.experiments import RunContext, find
+from mixflow.experiments.em_gm.image_doubt import OTHERS, _others, measure
+from mixflow.experiments.em_gm.images import load_images
+
+
+def test_strangers_that_are_more_likely_are_missed_by_density_and_found_by_typicality():
+    rng = np.random.default_rng(0)
+    nll = {
+        "training": 2 + 0.1 * rng.standard_normal(500),
+        "held out": 2 + 0.1 * rng.standard_normal(300),
+        "other": 1 + 0.1 * rng.standard_normal(200),
+    }
+    found = measure(nll)
+    assert found["auroc_density"] == pytest.approx(0, abs=0.01)
+    assert found["auroc_typicality"] == pytest.approx(1, abs=0.01)
+    assert measure({**nll, "other": nll["held out"]})["auroc_density"] == pytest.approx(0.5)
+
+
+def test_others_are_of_the_models_shape():
+    assert OTHERS["mnist"] == "fashion-mnist"
+    digits = load_images("digits").held_out
+    np.testing.assert_array_equal(_others("digits"), -digits)
+
+
+def test_it_builds_on_a_stored_mixture(tmp_path):
+    experiment = find("em-gm/image-doubt")
+    with pytest.raises(ValueError, match="needs RunContext.require"):
+        experiment.run(experiment.configure("smoke"), RunContext(tmp_path, progress=False))
