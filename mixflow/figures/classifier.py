@@ -91,6 +91,31 @@ def unseen_classes(known: NDArray, unseen: NDArray, aurocs: pd.DataFrame) -> Fig
     return fig
 
 
+def strangers(panels: Mapping[str, Mapping[str, NDArray]]) -> Figure:
+    """Draw how unlikely images are that a model knows, and images of another kind.
+
+    Parameters
+    ----------
+    panels
+        Title -> kind of image -> NLL in nat/pixel, (N,); two kinds.
+    """
+    fig, axes = plt.subplots(
+        1, len(panels), figsize=(4.2 * len(panels), 3.0), layout="constrained", squeeze=False
+    )
+    for ax, (title, kinds) in zip(axes[0], panels.items(), strict=True):
+        # The few that are far off would squeeze all others into one bin.
+        ends = np.quantile(np.concatenate(list(kinds.values())), [0.005, 0.995])
+        for index, (name, values) in enumerate(kinds.items()):
+            ax.hist(
+                values, np.linspace(*ends, 50), histtype="step", linewidth=1.6, label=name,
+                color=COLOURS[index], linestyle=LINES[index],
+            )  # fmt: skip
+        ax.set(title=f"fitted to {title}", xlabel="NLL (nat/pixel)")
+        ax.legend(fontsize="small")
+    axes[0, 0].set_ylabel("images")
+    return fig
+
+
 def priors(true: NDArray, estimates: Mapping[str, NDArray], *, classes: Sequence[str]) -> Figure:
     """Draw estimated class priors beside the true ones, the most frequent class first.
 

@@ -45,6 +45,18 @@ def test_coverage_shows_errors():
     assert "Letter" in axes.get_ylabel()
 
 
+def test_strangers_have_a_panel_for_each_model():
+    rng = np.random.default_rng(0)
+    kinds = {"held out": rng.normal(2, 0.1, 100), "Fashion-MNIST": rng.normal(5, 1, 100)}
+    fig = figures.strangers({"MNIST, K = 1": kinds, "MNIST, K = 7": kinds})
+    assert [ax.get_title() for ax in fig.axes] == [
+        "fitted to MNIST, K = 1",
+        "fitted to MNIST, K = 7",
+    ]
+    assert [t.get_text() for t in fig.axes[0].get_legend().get_texts()] == list(kinds)
+    plt.close(fig)
+
+
 def test_the_best_score_of_unseen_classes_stands_on_top():
     aurocs = pd.DataFrame({"mean": [0.95, 0.7], "std": [0.01, np.nan]}, index=["density", "other"])
     rng = np.random.default_rng(0)
