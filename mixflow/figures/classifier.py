@@ -103,17 +103,24 @@ def strangers(panels: Mapping[str, Mapping[str, NDArray]]) -> Figure:
         1, len(panels), figsize=(4.2 * len(panels), 3.0), layout="constrained", squeeze=False
     )
     for ax, (title, kinds) in zip(axes[0], panels.items(), strict=True):
-        # The few that are far off would squeeze all others into one bin.
-        ends = np.quantile(np.concatenate(list(kinds.values())), [0.005, 0.995])
+        # The few that are far off would squeeze all others into one bin: the last one has them.
+        low = min(values.min() for values in kinds.values())
+        high = max(_whisker(values) for values in kinds.values())
         for index, (name, values) in enumerate(kinds.items()):
             ax.hist(
-                values, np.linspace(*ends, 50), histtype="step", linewidth=1.6, label=name,
-                color=COLOURS[index], linestyle=LINES[index],
+                values.clip(max=high), np.linspace(low, high, 50), histtype="step", linewidth=1.6,
+                label=name, color=COLOURS[index], linestyle=LINES[index],
             )  # fmt: skip
         ax.set(title=f"fitted to {title}", xlabel="NLL (nat/pixel)")
         ax.legend(fontsize="small")
     axes[0, 0].set_ylabel("images")
     return fig
+
+
+def _whisker(values: NDArray) -> float:
+    """Return where the upper whisker of a box plot ends at most."""
+    lower, upper = np.quantile(values, [0.25, 0.75])
+    return float(min(values.max(), upper + 1.5 * (upper - lower)))
 
 
 def priors(true: NDArray, estimates: Mapping[str, NDArray], *, classes: Sequence[str]) -> Figure:
