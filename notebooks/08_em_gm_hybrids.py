@@ -77,6 +77,8 @@ def values(dataset, metric):
     return table.reindex([model for model in MODELS if model in table.index])
 
 
+planned = page.experiment.configs(page.profile)
+missing = sorted({TITLES[c.dataset] for c in planned} - {TITLES[d] for d in datasets})
 display(page.source())
 Markdown(
     "\n".join(
@@ -88,14 +90,22 @@ Markdown(
         f"{c['e_steps']} E-steps."
         for d, c in configs.items()
     )
+    + (f"\n\nIn the plan, not run yet: {', '.join(missing)}." if missing else "")
 )
 
 # %% tags=["hide-input"]
 display(page.verdicts("table-2", dataset=""))
-Markdown(
+text = (
     f"*About*: within {ABOUT:g} of the accuracy of one flow of the same size, in each seed; "
     "the verdict counts the seeds."
 )
+if len(accuracy := values("letter", "test_accuracy")):
+    more = accuracy.loc["LatMM"] - accuracy.loc["single flow"]
+    text += (
+        f" LatMM's accuracy less that of the flow: {more.mean():+.4f} (mean over seeds; "
+        f"{more.min():+.4f} to {more.max():+.4f})."
+    )
+Markdown(text)
 
 # %% tags=["hide-input"]
 tables = {}
