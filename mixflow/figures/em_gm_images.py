@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -99,12 +100,14 @@ def gains(
         1, len(found), figsize=(4.6 * len(found), 4.0), layout="constrained", squeeze=False,
         sharey=True,
     )  # fmt: skip
+    names = list(dict.fromkeys(name for lines in found.values() for name in lines.index))
     for axes, (dataset, lines) in zip(panels[0], found.items(), strict=True):
-        for index, (name, values) in enumerate(lines.iterrows()):
+        for name, values in lines.iterrows():
             mean = values.xs("mean", level=1).dropna()
             error = values.xs("error", level=1).reindex(mean.index)
+            look = style(names.index(name))
             axes.errorbar(
-                mean.index, mean, yerror(error), label=name, capsize=3, markersize=5, **style(index)
+                mean.index, mean, yerror(error), label=name, capsize=3, markersize=5, **look
             )
         line = published.get(dataset, {})
         if line:
@@ -113,11 +116,17 @@ def gains(
                 color="black", label="published gain",
             )  # fmt: skip
         axes.axhline(0, color="0.5", linewidth=0.8)
-        axes.set(title=DATASETS[dataset], xlabel="K")
+        sizes = sorted({*lines.columns.get_level_values(0), *line})
+        axes.set(title=DATASETS[dataset], xlabel="K", xticks=sizes)
         axes.grid(alpha=0.3)
     panels[0, 0].set_ylabel("NLL of K = 1 less NLL (nat/pixel)")
-    handles, labels = panels[0, 0].get_legend_handles_labels()
-    fig.legend(handles, labels, loc="outside lower center", ncols=2, fontsize="small")
+    legend: dict[str, Any] = {}
+    for panel in panels[0]:
+        handles, labels = panel.get_legend_handles_labels()
+        legend |= dict(zip(labels, handles, strict=True))
+    fig.legend(
+        legend.values(), legend.keys(), loc="outside lower center", ncols=2, fontsize="small"
+    )
     return fig
 
 
@@ -152,7 +161,8 @@ def quality(rows: pd.DataFrame, dataset: str) -> Figure:
         real = floor.loc[floor["metric"] == metric, "value"].mean()
         if not np.isnan(real):
             axes.axhline(real, color="0.3", linestyle=":", label="real images")
-        axes.set(xlabel="K", ylabel=label)
+        sizes = sorted({k for _, model, k in found.index if model in models})
+        axes.set(xlabel="K", ylabel=label, xticks=sizes)
         axes.grid(alpha=0.3)
     panels[0, 0].legend(fontsize="small")
     return fig

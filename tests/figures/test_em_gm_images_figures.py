@@ -61,6 +61,14 @@ def test_gains_stand_beside_the_published_ones():
     fig = figures.gains({"mnist": lines}, {"mnist": {3: 0.013, 5: 0.021}})
     labels = [text.get_text() for text in fig.legends[0].get_texts()]
     assert set(labels) == {"copies", "published gain"}
+    other = pd.DataFrame([[0.03, 0.001, 0.04, 0.1]], index=["GenMM"], columns=columns)
+    both = pd.concat([other, lines])
+    fig = figures.gains({"mnist": both, "fashion-mnist": lines}, {})
+    colours = [
+        {bars.get_label(): bars.lines[0].get_color() for bars in axes.containers}
+        for axes in fig.axes
+    ]
+    assert colours[0]["copies"] == colours[1]["copies"] != colours[0]["GenMM"]
     assert figures.yerror(pd.Series([np.nan, np.nan])) is None
     np.testing.assert_array_equal(figures.yerror(pd.Series([1.0, np.nan])), [1.0, 0.0])
 
