@@ -1,4 +1,4 @@
-"""What the estimators of mixtures of flows share: input, scaling, the bank, the loop."""
+"""What the estimators of mixtures of flows share: parameters, the bank, the loop."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_sample_weight, validate_data
-from torch import Tensor, nn
+from torch import nn
 
-from mixflow.estimators.images import as_rows, check_scale
+from mixflow.estimators.inputs import ScaledInput
 from mixflow.estimators.persistence import Savable
 from mixflow.flows import Bijection, Chain, Glow, GlowLevel, Shared, VectorFlow
 from mixflow.flows.layers import Scale
@@ -35,11 +33,10 @@ Callback = Callable[[Any, int], dict[str, float]]
 AUTO_STOPPING_SAMPLES = 2000
 
 
-class FlowEstimator(Savable, BaseEstimator):
-    """Check input, scale it, build the bank and run the loop; see the subclasses."""
+class FlowEstimator(Savable, ScaledInput):
+    """Build the bank and run the loop; see the subclasses."""
 
     n_components: int
-    image_shape: Sequence[int] | None
     n_layers: int
     hidden_features: int
     hidden_layers: int
@@ -48,9 +45,7 @@ class FlowEstimator(Savable, BaseEstimator):
     scale: Scale
     dropout: float
     shared_layers: int
-    noise: float
     reg_covar: float
-    standardize: bool
     max_epochs: int
     batch_size: int
     learning_rate: float
@@ -64,7 +59,6 @@ class FlowEstimator(Savable, BaseEstimator):
     early_stopping: bool | str
     validation_fraction: float
     patience: int
-    device: str
     dtype: str
     random_state: int | np.random.RandomState | None
     checkpoint: str | Path | None
@@ -107,74 +101,6 @@ class FlowEstimator(Savable, BaseEstimator):
         "checkpoint": [None, str, Path],
         "callback": [None, callable],
     }
-
-    # Input -----------------------------------------------------------------------------------
-
-    def _validate_x(self, x: Any, *, reset: bool) -> np.ndarray:
-        """Return X as a finite float64 array (N, D); images may come as (N, C, H, W)."""
-        x = as_rows(x, self.image_shape)
-        if self.image_shape is not None and not reset:
-            check_scale(x, location=self.location_[0], scale=self.scale_[0])
-        elif self.image_shape is not None and not self.standardize:
-            check_scale(x)
-        x = validate_data(
-            self, x, reset=reset, dtype=np.float64, ensure_min_samples=2 if reset else 1
-        )
-        if self.image_shape is not None and x.shape[1] != int(np.prod(self.image_shape)):
-            raise ValueError(
-                f"image_shape {tuple(self.image_shape)} does not fit {x.shape[1]} features; give "
-                "the (C, H, W) of one image, with C H W features"
-            )
-        return x
-
-    def _validate_weight(self, sample_weight: Any, x: np.ndarray) -> np.ndarray:
-        weight = _check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True)
-        if weight.sum() <= 0:
-            raise ValueError("sample_weight is zero everywhere; at least one must be positive")
-        return weight
-
-    def _fit_scaler(self, x: np.ndarray, weight: np.ndarray) -> None:
-        """Set ``location_`` and ``scale_`` (D,): per feature, or one pair for whole images."""
-        d = x.shape[1]
-        self.location_, self.scale_ = np.zeros(d), np.ones(d)
-        mean = np.average(x, axis=0, weights=weight)
-        sd = np.sqrt(np.average((x - mean) ** 2, axis=0, weights=weight))
-        if self.image_shape is not None:
-            mean, sd = np.full(d, mean.mean()), np.full(d, x.std())
-        tiny = np.finfo(float).eps * 100 * np.maximum(np.abs(mean), 1e-300)
-        constant = np.flatnonzero(~(sd > tiny))
-        if len(constant) and (self.standardize or self.noise == 0):
-            raise ValueError(
-                f"feature {constant[0]} is constant ({len(constant)} in all): its density is "
-                "infinite. Leave such features out (scikit-learn's VarianceThreshold does), or "
-                "give noise > 0 with standardize=False"
-            )
-        if self.standardize:
-            self.location_, self.scale_ = mean, sd
-
-    def _to_tensor(self, x: np.ndarray, dtype: torch.dtype) -> Tensor:
-        scaled = (x - self.location_) / self.scale_
-        shape = (len(x), *self._event_shape())
-        return torch.as_tensor(scaled, dtype=dtype, device=self._torch_device()).reshape(shape)
-
-    def _from_tensor(self, x: Tensor) -> np.ndarray:
-        flat = x.flatten(1).double().cpu().numpy() * self.scale_ + self.location_
-        return flat if self.image_shape is None else flat.reshape(-1, *self.image_shape)
-
-    def _event_shape(self) -> tuple[int, ...]:
-        shape = (self.n_features_in_,) if self.image_shape is None else tuple(self.image_shape)
-        return tuple(int(n) for n in shape)
-
-    def _torch_device(self) -> torch.device:
-        try:
-            device = torch.device(self.device)
-        except RuntimeError:
-            raise ValueError(
-                f"device must be one of torch's, such as 'cpu' or 'cuda', got {self.device!r}"
-            ) from None
-        if device.type == "cuda" and not torch.cuda.is_available():
-            raise ValueError("device='cuda' was asked for, but torch sees no GPU; use 'cpu'")
-        return device
 
     # Fit -------------------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from mixflow.estimators.base import Callback, log_posterior
 from mixflow.estimators.em import EMEstimator
+from mixflow.estimators.screening import SAMPLES, Screen, pays
 from mixflow.flows.layers import Scale
 from mixflow.flows.vector import Mixing
 from mixflow.mixtures import GenMM as GenMMCore
@@ -304,32 +304,23 @@ callback, verbose
         """Return log p(x given y) in nats of every class: (N, D) -> (N, n_classes)."""
         check_is_fitted(self, "mixture_")
         x = self._to_tensor(self._validate_x(X, reset=False), self.mixture_.log_weights.dtype)
-        joint = in_chunks(self._bank_log_joint, x, SCREEN_SAMPLES)
+        joint = in_chunks(self._bank_log_joint, x, SAMPLES)
         joint = joint.view(len(x), len(self.classes_), -1)
         return torch.logsumexp(joint, 2).double().cpu().numpy() - np.log(self.scale_).sum()
 
     def _bank_log_joint(self, x: Tensor) -> Tensor:
-        """Return log pi_k p_k(x) of the whole bank, (N, *event) -> (N, G K).
-
-        A large bank is screened in float32, and only what is within SCREEN_NATS of a sample's
-        best is scored in float64: the rest changes no probability by more than 1e-9.
-        """
-        mixture = self.mixture_
-        training = any(p.requires_grad for p in mixture.parameters())
-        if mixture.n_components < SCREEN_FROM or x.dtype != torch.float64 or training:
-            return mixture.log_joint(x)
-        if getattr(self, "_screened", None) is not mixture:
-            self._screen, self._screened = deepcopy(mixture).float(), mixture
-        joint = self._screen.log_joint(x.float()).double()
-        sample, component = (joint > joint.amax(1, keepdim=True) - SCREEN_NATS).nonzero().T
-        sharp = mixture.log_prob_pairs(x[sample], component) + mixture.log_weights[component]
-        joint[sample, component] = sharp
-        return joint
+        """Return log pi_k p_k(x) of the whole bank, (N, *event) -> (N, G K)."""
+        if not pays(self.mixture_, x):
+            return self.mixture_.log_joint(x)
+        screen: Screen | None = getattr(self, "_screen", None)
+        if screen is None or screen.mixture is not self.mixture_:
+            screen = self._screen = Screen(self.mixture_)
+        return screen.log_joint(x)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the float32 copy out: it is made again when needed."""
         state = super().__getstate__()
-        return {n: v for n, v in state.items() if n not in ("_screen", "_screened")}
+        return {name: value for name, value in state.items() if name != "_screen"}
 
     def _log_joint(self, X: ArrayLike) -> np.ndarray:
         with np.errstate(divide="ignore"):  # a prior of 0 excludes a class
@@ -353,7 +344,4 @@ callback, verbose
         return np.logaddexp.reduce(self._log_joint(X), axis=1)
 
 
-# A bank of this many components or more is screened, this many samples at a time; e^-16 times
-# the error of a log density in float32 (1e-3 for one of 10,000 nats) is 1e-10.
-SCREEN_FROM, SCREEN_SAMPLES, SCREEN_NATS = 64, 512, 16.0
 _COMMON = set(EMEstimator._parameter_constraints)

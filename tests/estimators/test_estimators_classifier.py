@@ -6,7 +6,7 @@ import torch
 from sklearn.datasets import load_digits, load_iris
 
 from mixflow import GenMM, MixtureClassifier
-from mixflow.estimators import classifier
+from mixflow.estimators import screening
 
 SMALL = {"n_layers": 1, "hidden_features": 4, "hidden_layers": 1, "random_state": 0}
 
@@ -179,11 +179,11 @@ def digits():
 def test_screening_changes_no_probability(digits, monkeypatch, n_features):
     X, y = digits[0][:, :n_features], digits[1]
     model = small(7, learning_rate=1e-2).fit(X, y)
-    assert model.mixture_.n_components == 70 >= classifier.SCREEN_FROM
+    assert model.mixture_.n_components == 70 >= screening.FROM
     noise = np.random.default_rng(0).normal(0, 3, X.shape)
     X = np.concatenate([X, X + noise, (X[:300] + X[300:]) / 2])
     screened, log_screened = model.predict_proba(X), model.score_samples(X)
-    monkeypatch.setattr(classifier, "SCREEN_FROM", 1000)
+    monkeypatch.setattr(screening, "FROM", 1000)
     np.testing.assert_allclose(screened, model.predict_proba(X), rtol=0, atol=1e-9)
     np.testing.assert_allclose(log_screened, model.score_samples(X), rtol=0, atol=1e-9)
     assert n_features > 6 or (screened.max(1) < 0.999).mean() > 0.5  # doubtful ones
