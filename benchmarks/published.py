@@ -168,7 +168,7 @@ def _rows(
             "what": f"{way[1]}, epoch of 1000",
             **common.summary(found, 1),
             "published / this": common.paired_ratio(seconds[way[0], "published code"], found),
-            f"this / {first[1]} at K = {first[0]}": round(
+            "this / first of mixflow": round(
                 statistics.median(found) / statistics.median(seconds[first]), 2
             ),
         }
