@@ -19,6 +19,8 @@
 # themselves. A pixel that never varies still costs the entropy of the noise,
 # $\frac12 \log 2 \pi e = 1.4189$.
 #
+# Figure 7, walks between images, is on [the next page](07_em_gm_interpolation).
+#
 # **The question.** The released code draws the noise in each component anew: it adds up K
 # densities at K different points, which is the likelihood of no density. How much of the published
 # gain comes from mixtures, and how much from that? K copies of one and the same flow answer it:
