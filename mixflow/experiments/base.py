@@ -97,6 +97,18 @@ class RunContext:
     progress: bool = True
     require: Callable[..., StoredRun] | None = None
 
+    def required(self, name: str, **parameters: Any) -> StoredRun:
+        """Return what ``require`` does.
+
+        Raises
+        ------
+        ValueError
+            If this context has no store to look in.
+        """
+        if self.require is None:
+            raise ValueError("a run that builds on another needs RunContext.require")
+        return self.require(name, **parameters)
+
 
 @dataclass(frozen=True)
 class Answer:

@@ -37,9 +37,9 @@ def run(config: Figures, context: RunContext) -> Result:
     rows: list[dict[str, Any]] = []
     holds: dict[str, list[bool]] = {}
     for index, dataset in enumerate(datasets):
-        network = features.rebuilt(_required(context, features.NAME, dataset=dataset, seed=0))
+        network = features.rebuilt(context.required(features.NAME, dataset=dataset, seed=0))
         found = {
-            (model, k): _required(context, table_1.NAME, **_point(config, dataset, model, k))
+            (model, k): context.required(table_1.NAME, **_point(config, dataset, model, k))
             for model in MODELS
             for k in sizes
         }
@@ -58,12 +58,6 @@ def run(config: Figures, context: RunContext) -> Result:
         for figure, values in holds.items()
     ]
     return Result(pd.DataFrame(rows))
-
-
-def _required(context: RunContext, name: str, **parameters: Any) -> StoredRun:
-    if context.require is None:
-        raise ValueError("a run that builds on another needs RunContext.require")
-    return context.require(name, **parameters)
 
 
 def _point(config: Figures, dataset: str, model: str, k: int) -> dict[str, Any]:

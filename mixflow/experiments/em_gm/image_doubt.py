@@ -36,10 +36,8 @@ class Doubt(Config):
 
 def run(config: Doubt, context: RunContext) -> Result:
     """Score held-out images and others by two scores that know no classes."""
-    if context.require is None:
-        raise ValueError("a run that builds on another needs RunContext.require")
     same = {"dataset": config.dataset, "n_components": config.n_components, "seed": 0}
-    mixture = rebuilt(context.require(table_1.NAME, **same, keep=True))
+    mixture = rebuilt(context.required(table_1.NAME, **same, keep=True))
     images = load_images(config.dataset)
     rng = np.random.default_rng(config.seed)
     nll = {

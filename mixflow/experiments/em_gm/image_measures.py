@@ -53,9 +53,7 @@ class Judge:
     @classmethod
     def of(cls, config: Flow, context: RunContext) -> Judge:
         """Return the judge of a data set; its network is trained and stored if it is not there."""
-        if context.require is None:
-            raise ValueError("a run that builds on another needs RunContext.require")
-        stored = context.require(features.NAME, dataset=config.dataset, seed=0)
+        stored = context.required(features.NAME, dataset=config.dataset, seed=0)
         network = features.rebuilt(stored)
         test = features.test_images(config.dataset)
         return cls(network, network.extract(test))

@@ -115,13 +115,11 @@ def _rows(
 
 def _required(config: Interpolation, context: RunContext) -> tuple[GenMM, FeatureNetwork, Any]:
     """Return the mixture, the network and the part of the data that the mixture is of."""
-    if context.require is None:
-        raise ValueError("a run that builds on another needs RunContext.require")
     same = {"dataset": config.dataset, "seed": 0}
-    stored = context.require(
+    stored = context.required(
         table_1.NAME, model=config.model, n_components=config.n_components, keep=True, **same
     )
-    network = features.rebuilt(context.require(features.NAME, **same))
+    network = features.rebuilt(context.required(features.NAME, **same))
     return rebuilt(stored), network, stored.config["part"]
 
 

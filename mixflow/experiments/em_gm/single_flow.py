@@ -56,10 +56,8 @@ def run(config: Flow, context: RunContext) -> Result:
 
 def required(config: Flow, context: RunContext, images: ImageSet) -> tuple[GenMM, dict[str, Any]]:
     """Return the single flow of a config, trained and stored if it is not there, and its curve."""
-    if context.require is None:
-        raise ValueError("a run that builds on another needs RunContext.require")
     fields = {name: getattr(config, name) for name in Flow.model_fields if name != "profile"}
-    stored = context.require(NAME, **fields)
+    stored = context.required(NAME, **fields)
     mixture = new_flow(config, images.shape)
     mixture.load_state_dict(unpack_weights(stored.arrays["weights"]))
     return mixture, {name: np.asarray(stored.arrays[name]) for name in ("epoch", "log_likelihood")}
