@@ -150,7 +150,8 @@ text = (
     f"K = 1 on {figures.DATASETS[run.config['dataset']]} for {epochs} epochs: "
     f"**{one['nll_train']:.4f}** nat/pixel on the training images, {one['nll_held_out']:.4f} on "
     f"held-out ones, {ours / 1e12:,.0f} TFLOP in training passes. The published flow takes "
-    f"{theirs / 1e12:,.0f} TFLOP in its {PUBLISHED_EPOCHS} epochs, {theirs / ours:.0f} times as many"
+    f"{theirs / 1e12:,.0f} TFLOP in its {PUBLISHED_EPOCHS} epochs, {theirs / ours:.0f} times as "
+    "many"
 )
 if run.config["dataset"] == "mnist":
     published = next(
