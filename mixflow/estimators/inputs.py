@@ -111,14 +111,17 @@ def as_rows(x: Any, image_shape: Sequence[int] | None) -> Any:
     """
     if image_shape is not None and len(image_shape) != 3:
         raise ValueError(f"image_shape must be (C, H, W), got {tuple(image_shape)}")
+    if image_shape is None:
+        shape = getattr(x, "shape", ())
+        if len(shape) == 4:
+            raise ValueError(
+                f"X has shape {tuple(shape)}: for images give image_shape={tuple(shape[1:])}; "
+                "feature vectors must be (N, D)"
+            )
+        return x
     if np.ndim(x) != 4:
         return x
     x = np.asarray(x)
-    if image_shape is None:
-        raise ValueError(
-            f"X has shape {x.shape}: for images give image_shape={tuple(x.shape[1:])}; feature "
-            "vectors must be (N, D)"
-        )
     if x.shape[1:] != tuple(image_shape):
         raise ValueError(f"images must be {tuple(image_shape)}, got {x.shape[1:]}")
     return x.reshape(len(x), -1)
