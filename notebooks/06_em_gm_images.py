@@ -127,7 +127,7 @@ pd.DataFrame(
 #
 # ## How far one flow gets in 45 minutes of two cores
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "remove-stderr"]
 from mixflow.experiments import find
 from mixflow.experiments.em_gm.image_measures import cost_of_pass
 
