@@ -220,6 +220,19 @@ def test_a_dead_component_is_restarted_as_half_of_the_largest():
     assert em.e_step(1.0)["dead"] == 0
 
 
+def test_a_restart_divides_by_the_main_direction_where_features_are_many_and_most_constant():
+    torch.manual_seed(0)
+    main = torch.randn(40).sign()
+    x = torch.zeros(40, 1024)
+    x[:, 500:510] = 3 * main[:, None] + torch.randn(40, 10)
+    mixture = GenMM(VectorFlow(2, 1024, n_layers=2, hidden_features=4))
+    owned = torch.tensor([1.0, 0.0]).expand(1, 40, 2)
+    em = EM(mixture, x, Groups.single(40), owned, EMSettings())
+    em._restart(0, 1, 0)
+    side = em.responsibilities[0].argmax(1) == em.responsibilities[0, 0].argmax()
+    assert torch.equal(side, main == main[0])
+
+
 def test_a_restart_leaves_the_prior_of_its_group_alone():
     em = make_with_a_dead_component()
     em.e_step(1.0)
