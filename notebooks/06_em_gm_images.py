@@ -29,8 +29,6 @@
 # ## Live: copies of one flow, and their "gain"
 
 # %%
-import numpy as np
-
 from mixflow import GenMM
 from mixflow.experiments.em_gm.image_models import copies
 from mixflow.experiments.em_gm.images import NOISE, load_images, nll_per_pixel
@@ -56,12 +54,11 @@ profile = "stored"  # stored, smoke, laptop or paper
 # ## Results
 
 # %% tags=["hide-input"]
-import pandas as pd
 from IPython.display import Markdown, display
 
 from mixflow.display import show
-from mixflow.experiments.em_gm.image_measures import COPIES
-from mixflow.experiments.em_gm.images import FLOOR
+from mixflow.experiments.em_gm import image_summary as summary
+from mixflow.experiments.em_gm.images import FLOOR, TITLES
 from mixflow.figures import em_gm_images as figures
 from mixflow.pages import Page
 from mixflow.results import load_targets
@@ -74,16 +71,15 @@ shown = sorted(
     key=lambda run: (run.config["dataset"], run.config["model"], run.config["n_components"]),
 )
 config = page.runs[0].config
-costs = page.runs[0].provenance["costs"]
-flops = costs["FLOPs of an image, forward"] + costs["FLOPs of an image, backward"]
-epochs = config["base_epochs"] + config["epochs"]
+flops = summary.flops_of_image(page.runs[0].provenance["costs"])
 display(page.source())
 Markdown(
     f"A flow has {'-'.join(map(str, config['n_steps']))} steps in its levels and "
     f"{config['hidden_features']} hidden channels: {flops / 1e6:.3g} MFLOP an image, forward and "
     f"backward. All K share {config['base_epochs']} epochs of one flow; then K copies, divided by "
     f"k-means, train for {config['epochs']} epochs, all components together, with an E-step in "
-    f"every {config['em_every']}. So every K has passed over the images {epochs} times."
+    f"every {config['em_every']}. So every K has passed over the images "
+    f"{summary.epochs_of(config)} times."
 )
 
 # %% tags=["hide-input"]
@@ -108,17 +104,7 @@ show(
 # %% tags=["hide-input"]
 metrics = ["nll_train", "nll_held_out", "largest_responsibility", "effective_components"]
 metrics += ["smallest_weight"]
-table = figures.table(page.rows, metrics)
-pd.DataFrame(
-    {
-        metric.replace("_", " "): [
-            f"{m:.4f}" + (f"\u00a0±\u00a0{s:.4f}" if n > 1 else "")
-            for m, s, n in table[metric][["mean", "std", "count"]].to_numpy()
-        ]
-        for metric in metrics
-    },
-    index=table.index,
-)
+summary.likelihoods(page.rows, metrics)
 
 # %% [markdown]
 # NLL in nat/pixel, noise shared; ± is the standard deviation over seeds. *Largest responsibility*:
@@ -129,128 +115,25 @@ pd.DataFrame(
 
 # %% tags=["hide-input", "remove-stderr"]
 from mixflow.experiments import find
-from mixflow.experiments.em_gm.image_measures import cost_of_pass
 
-PUBLISHED_EPOCHS, TARGET = 400, 1.98
 longer = Page("em-gm/long-flow", profile)
-run = longer.runs[0]
-one, own = run.rows.set_index("metric")["value"], run.provenance["costs"]
-data = load_images(run.config["dataset"], part=run.config["part"])
-epochs = run.config["base_epochs"] + run.config["epochs"]
-
-
-def flops(cost, epochs):
-    """FLOPs of training passes over all images."""
-    return len(data.train) * epochs * sum(v for name, v in cost.items() if name.startswith("FLOPs"))
-
-
-ours = flops(own, epochs)
-theirs = flops(cost_of_pass(find(experiment).configure("paper"), data), PUBLISHED_EPOCHS)
-text = (
-    f"K = 1 on {figures.DATASETS[run.config['dataset']]} for {epochs} epochs: "
-    f"**{one['nll_train']:.4f}** nat/pixel on the training images, {one['nll_held_out']:.4f} on "
-    f"held-out ones, {ours / 1e12:,.0f} TFLOP in training passes. The published flow takes "
-    f"{theirs / 1e12:,.0f} TFLOP in its {PUBLISHED_EPOCHS} epochs, {theirs / ours:.0f} times as "
-    "many"
-)
-if run.config["dataset"] == "mnist":
-    published = next(
-        t.value
-        for t in load_targets()
-        if (t.paper, t.item, t.dataset, t.setting) == ("em-gm", "table-1", "mnist", "K=1")
-    )
-    met = "met" if one["nll_train"] <= TARGET else f"missed by {one['nll_train'] - TARGET:.4f}"
-    text += f", and reaches {published:.4f}. Our own aim, {TARGET}, is {met}"
-Markdown(text + ".")
+paper = find(experiment).configure("paper")
+Markdown(summary.say_long_flow(longer.runs[0], load_targets(), paper))
 
 # %% [markdown]
 # ## Mixture or noise?
 
-
 # %% tags=["hide-input"]
-def gain_lines(dataset):
-    """Kinds of gain over K = 1 by K, with 95 % intervals over images, or over seeds."""
-    rows = page.rows[page.rows["dataset"] == dataset].copy()
-    rows["k"] = rows["setting"].str.removeprefix("K=").astype(int)
-    nll = rows[rows["metric"] == "nll_train"].pivot_table(
-        index=["model", "seed"], columns="k", values="value"
-    )
-    value = rows.groupby(["model", "k", "metric"])["value"].mean()
-    lines = {}
-    one = nll.xs("GenMM")[1] if ("GenMM" in nll.index and 1 in nll) else None
-    for model in nll.index.unique("model"):
-        for k in sorted(set(nll.columns) - {1}) if one is not None else ():
-            gain = (one - nll.xs(model)[k]).dropna()
-            if not len(gain):
-                continue
-            error = 1.96 * gain.std() / len(gain) ** 0.5 if len(gain) > 1 else np.nan
-            lines.setdefault(f"{model}, noise shared", {}).update(
-                {(k, "mean"): gain.mean(), (k, "error"): error}
-            )
-            if model == "GenMM" and (model, k, "gain_own_noise") in value:
-                own = gain.mean() + value[model, k, "gain_own_noise"]
-                error = 1.96 * value[model, k, "gain_own_noise_error"]
-                lines.setdefault("GenMM, noise of their own", {}).update(
-                    {(k, "mean"): own, (k, "error"): error}
-                )
-    for k in COPIES:
-        if ("GenMM", 1, f"gain_copies_{k}") in value:
-            lines.setdefault("copies of one flow, noise of their own", {}).update(
-                {
-                    (k, "mean"): value["GenMM", 1, f"gain_copies_{k}"],
-                    (k, "error"): 1.96 * value["GenMM", 1, f"gain_copies_{k}_error"],
-                }
-            )
-    frame = pd.DataFrame.from_dict(lines, orient="index")
-    frame.columns = pd.MultiIndex.from_tuples(frame.columns)
-    return frame.sort_index(axis=1)
-
-
-published = {}
-for target in load_targets():
-    if (target.paper, target.item) == ("em-gm", "table-1"):
-        published.setdefault(target.dataset, {})[int(target.setting[2:])] = target.value
-published = {
-    dataset: {k: values[1] - value for k, value in values.items() if k > 1}
-    for dataset, values in published.items()
-}
-gained = {dataset: gain_lines(dataset) for dataset in datasets}
+published = summary.published_gains(load_targets())
+gained = {name: summary.gains(page.rows[page.rows["dataset"] == name]) for name in datasets}
 show(
     figures.gains(gained, published),
-    alt="Gain over K = 1 in nat/pixel against K. "
-    + " ".join(
-        f"{dataset}: "
-        + "; ".join(
-            f"{name} "
-            + ", ".join(f"{v:.4f} (K = {k})" for k, v in line.xs("mean", level=1).dropna().items())
-            for name, line in lines.iterrows()
-        )
-        + "."
-        for dataset, lines in gained.items()
-    ),
+    alt=f"Gain over K = 1 in nat/pixel against K. {summary.describe_gains(gained)}",
     caption="Bars: 95 % intervals, over seeds (noise shared) or over images (noise of their own).",
 )
 
 # %% tags=["hide-input"]
-lines = []
-for dataset, found in gained.items():
-    control = "copies of one flow, noise of their own"
-    if control not in found.index:
-        continue
-    copied = found.loc[control].xs("mean", level=1)
-    shares = [
-        f"{copied[k]:.4f} at K = {k} (published {value:.4f})"
-        for k, value in published.get(dataset, {}).items()
-        if k in copied
-    ]
-    if shares:
-        lines.append(f"- **{figures.DATASETS[dataset]}**: " + "; ".join(shares) + ".")
-Markdown(
-    'Copies of one flow, which as a mixture are that flow, "gain" by noise of their own:\n\n'
-    + "\n".join(lines)
-    if lines
-    else ""
-)
+Markdown(summary.say_copies(gained, published))
 
 # %% [markdown]
 # ## Figures 4 and 5: samples against K
@@ -261,7 +144,7 @@ for dataset in datasets:
         figures.quality(page.rows, dataset),
         alt=f"{dataset}: inception score, root of the Fréchet distance, maximum mean discrepancy "
         "and 1NN accuracy against K, with the range over trials.",
-        caption=f"{figures.DATASETS[dataset]}: mean and range of {config['trials']} trials of "
+        caption=f"{TITLES[dataset]}: mean and range of {config['trials']} trials of "
         f"{config['n_generated']} samples; dotted: real images against others.",
     )
 
@@ -269,30 +152,7 @@ for dataset in datasets:
 # ## What K gained
 
 # %% tags=["hide-input"]
-SAYS = {
-    "nll_train": ("NLL of training images (nat/pixel)", ".4f"),
-    "nll_held_out": ("of held-out images", ".4f"),
-    "FID": ("Fréchet distance", ".2f"),
-    "IS": ("inception score", ".2f"),
-    "1NN": ("1NN accuracy", ".3f"),
-}
-said = []
-means = page.rows.pivot_table(
-    index=["dataset", "model", "setting"], columns="metric", values="value"
-)
-for dataset, model, setting in means.index:
-    if model == "real images" or setting == "K=1" or (dataset, "GenMM", "K=1") not in means.index:
-        continue
-    one, several = means.loc[dataset, "GenMM", "K=1"], means.loc[dataset, model, setting]
-    changes = [
-        f"{name} {one[m]:{digits}} \u2192 {several[m]:{digits}} ({several[m] - one[m]:+{digits}})"
-        for m, (name, digits) in SAYS.items()
-    ]
-    said.append(
-        f"- **{figures.DATASETS[dataset]}, {model}, {setting.replace('=', ' = ')}** against one "
-        f"flow at equal epochs: {'; '.join(changes)}."
-    )
-Markdown("\n".join(said))
+Markdown(summary.say_changes(page.rows))
 
 # %% [markdown]
 # Likelihood and samples answer different questions. A component has a part of the images to learn
@@ -313,7 +173,7 @@ for dataset in datasets:
         show(
             figures.samples(drawn),
             alt=f"Samples of {', '.join(drawn)} on {dataset}.",
-            caption=f"{figures.DATASETS[dataset]}: the first samples of each, not chosen.",
+            caption=f"{TITLES[dataset]}: the first samples of each, not chosen.",
         )
 
 # %% [markdown]

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from mixflow.experiments.em_gm.image_summary import table
+from mixflow.experiments.em_gm.images import TITLES
 from mixflow.figures.style import style
 from mixflow.results.store import StoredRun
 
-DATASETS = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "digits": "digits, 8 x 8"}
 # Measures of figures 4 and 5 -> axis label.
 QUALITY = {
     "IS": "inception score (higher is better)",
@@ -21,28 +22,6 @@ QUALITY = {
     "MMD": "maximum mean discrepancy",
     "1NN": "1NN accuracy (0.5 is best)",
 }
-KEYS = ["dataset", "model", "n_components"]
-
-
-def table(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
-    """Return mean, sd and number of seeds of metrics, indexed by data set, model and K.
-
-    Parameters
-    ----------
-    rows
-        Of ``em-gm/table-1``; the setting names K.
-    metrics
-        Columns of the result; each has the levels mean, std and count.
-    """
-    chosen = rows[rows["metric"].isin(metrics)].copy()
-    chosen["n_components"] = chosen["setting"].str.removeprefix("K=").astype(int)
-    wide = chosen.pivot_table(
-        index=KEYS, columns="metric", values="value", aggfunc=["mean", "std", "count"]
-    ).swaplevel(axis=1)
-    kept = [metric for metric in metrics if metric in wide.columns.get_level_values(0)]
-    # Of one seed there is no sd, and the pivot leaves out what is all missing.
-    levels = pd.MultiIndex.from_product([kept, ["mean", "std", "count"]])
-    return wide.reindex(columns=levels)
 
 
 def curves(runs: Sequence[StoredRun], floor: float) -> Figure:
@@ -73,7 +52,7 @@ def curves(runs: Sequence[StoredRun], floor: float) -> Figure:
                     run.arrays["curve_epoch"], run.arrays["curve_nll"], label=f"K = {k}",
                     markersize=4, **style(sizes.index(k)),
                 )  # fmt: skip
-        axes.set(title=f"{kind[1]}, {DATASETS[kind[0]]}", xlabel="epoch", ylabel="NLL (nat/pixel)")
+        axes.set(title=f"{kind[1]}, {TITLES[kind[0]]}", xlabel="epoch", ylabel="NLL (nat/pixel)")
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small")
         low, high = axes.get_ylim()
@@ -117,7 +96,7 @@ def gains(
             )  # fmt: skip
         axes.axhline(0, color="0.5", linewidth=0.8)
         sizes = sorted({*lines.columns.get_level_values(0), *line})
-        axes.set(title=DATASETS[dataset], xlabel="K", xticks=sizes)
+        axes.set(title=TITLES[dataset], xlabel="K", xticks=sizes)
         axes.grid(alpha=0.3)
     panels[0, 0].set_ylabel("NLL of K = 1 less NLL (nat/pixel)")
     legend: dict[str, Any] = {}

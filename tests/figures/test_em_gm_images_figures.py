@@ -39,15 +39,6 @@ def rows():
     )  # fmt: skip
 
 
-def test_tables_have_means_over_seeds():
-    found = figures.table(rows(), ["FID root", "no such metric"])
-    assert found.loc[("mnist", "GenMM", 3), ("FID root", "mean")] == 2.5
-    assert found.loc[("mnist", "GenMM", 3), ("FID root", "count")] == 2
-    assert list(found.columns.unique(0)) == ["FID root"]
-    single = figures.table(rows().query("seed == 0"), ["FID root"])
-    assert single["FID root", "std"].isna().all()
-
-
 def test_every_model_has_a_panel_of_curves_with_one_flow_as_reference():
     fig = figures.curves([run(1), run(3), run(3, "LatMM"), run(1, dataset="digits")], 1.4)
     drawn = {axes.get_title(): len(axes.lines) for axes in fig.axes if axes.lines}

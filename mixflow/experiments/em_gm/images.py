@@ -23,6 +23,7 @@ _LOADERS: dict[str, Callable[[], Split]] = {
     "fashion-mnist": datasets.load_fashion_mnist,
     "digits": datasets.load_digit_images,
 }
+TITLES = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "digits": "digits, 8 x 8"}
 # The released code's: sd of the noise on images in [-0.5, 0.5], and the side they are resized to.
 NOISE, SIDE = 1 / 256, 32
 LEVELS = 256
