@@ -56,12 +56,10 @@ from IPython.display import Markdown, display
 
 from mixflow.display import show
 from mixflow.experiments.em_gm import classifier_summary as summary
+from mixflow.experiments.em_gm import image_doubt
 from mixflow.figures import classifier as figures
 from mixflow.pages import Page
 
-# What the models of images learned, and what they are shown.
-NAMES = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "digits": "digits, 8 x 8"}
-OTHERS_SHOWN = {"mnist": "Fashion-MNIST", "fashion-mnist": "MNIST", "digits": "negatives"}
 page = Page(experiment, profile)
 first = page.runs[0]
 config = first.config
@@ -97,12 +95,7 @@ summary.table(page.rows, summary.CALIBRATION)
 
 # %% tags=["hide-input"]
 diagrams = summary.reliabilities(page.runs, models)
-errors = page.summary("calibration_error")["mean"]
-said = "; ".join(
-    f"{summary.named(model)} {errors[model, 'as fitted']:.3f} as fitted and "
-    f"{errors[model, 'temperature-scaled']:.3f} scaled"
-    for model in models
-)
+said = summary.describe(page.rows, "calibration_error", models)
 show(
     figures.reliability(diagrams),
     alt=f"Share of right predictions against their probability. Calibration errors: {said}.",
@@ -113,22 +106,8 @@ show(
 )
 
 # %% tags=["hide-input"]
-flows, gaussians = summary.FLOWS, summary.GAUSSIANS
-temperature, loss = page.summary("temperature")["mean"], page.summary("log_loss")["mean"]
-confidence, accuracy = page.summary("mean_confidence")["mean"], page.summary("accuracy")["mean"]
-best, how = loss.idxmin()
-sharpness = temperature.xs("temperature-scaled", level="setting")
-others = ", ".join(f"{summary.named(m)} {sharpness[m]:.2f}" for m in models if m != flows)
 n_features = first.arrays["component means"].shape[2]
-text = f"""
-The mixture of flows is {"too sure" if sharpness[flows] > 1 else "not sure enough"}: its mean
-confidence is {confidence[flows, "as fitted"]:.4f}, its accuracy {accuracy[flows, "as fitted"]:.4f}.
-A log density is a sum over {n_features} features, and so is its error. One temperature, here
-{sharpness[flows]:.2f} on average, takes its log loss from {loss[flows, "as fitted"]:.3f} to
-{loss[flows, "temperature-scaled"]:.3f} nats. Temperatures of the others: {others}. The least log
-loss of all, {loss.min():.3f}, is that of: {summary.named(best)}, {how}.
-"""
-display(Markdown(text))
+Markdown(summary.say_sharpness(page.rows, models, n_features))
 
 # %% [markdown]
 # ## Which predictions to keep
@@ -150,17 +129,8 @@ show(
 )
 
 # %% tags=["hide-input"]
-tops = {
-    what: summary.named(page.summary(metric)["mean"].xs("as fitted", level="setting").idxmax())
-    for what, metric in {
-        "all samples are accepted": "accuracy",
-        "one in ten is declined": "accuracy_at_90%",
-        "one in five is": "accuracy_at_80%",
-    }.items()
-}
-said = "; ".join(f"{name} where {what}" for what, name in tops.items())
 text = f"""
-As fitted, the most accurate are: {said}. To be right more often is one thing, to know when one is
+{summary.say_most_accurate(page.rows)} To be right more often is one thing, to know when one is
 wrong another: what counts here is whether the remaining errors are among the surest predictions.
 """
 display(Markdown(text))
@@ -173,7 +143,7 @@ display(Markdown(text))
 # class, whichever.
 
 # %% tags=["hide-input"]
-aurocs = summary.unseen(page.rows)
+flows, aurocs = summary.FLOWS, summary.unseen(page.rows)
 density, posterior = (
     f"{summary.named(flows)}: {score}" for score in ("density of x", "largest posterior")
 )
@@ -210,35 +180,14 @@ display(Markdown(text))
 
 # %% tags=["hide-input"]
 strangers = Page("em-gm/image-doubt", profile)
-shown = {f"{NAMES[r.config['dataset']]}, K = {r.config['n_components']}": r for r in strangers.runs}
-found = {title: r.rows.set_index("metric")["value"] for title, r in shown.items()}
+shown = image_doubt.panels(strangers.runs)
 show(
-    figures.strangers(
-        {
-            title: {
-                "held out": r.arrays["nll, held out"],
-                OTHERS_SHOWN[r.config["dataset"]]: r.arrays["nll, other"],
-            }
-            for title, r in shown.items()
-        }
-    ),
+    figures.strangers(shown),
     alt="Histograms of the NLL of held-out images and of images of another kind. "
-    + " ".join(
-        f"{title}: median {np.median(r.arrays['nll, held out']):.2f} and "
-        f"{np.median(r.arrays['nll, other']):.2f} nat/pixel."
-        for title, r in shown.items()
-    ),
+    + image_doubt.describe(shown),
     caption="NLL under mixtures of flows; the last bin holds all beyond the axis.",
 )
-display(
-    Markdown(
-        "\n".join(
-            f"- **{title}**: AUROC {v['auroc_density']:.3f} by the density alone, "
-            f"{v['auroc_typicality']:.3f} by its distance from that of training images."
-            for title, v in found.items()
-        )
-    )
-)
+display(Markdown(image_doubt.say_scores(strangers.runs)))
 
 # %% [markdown]
 # ## When classes become rare
@@ -272,22 +221,9 @@ show(
 )
 
 # %% tags=["hide-input"]
-shift = {
-    name: page.summary(f"accuracy_{name}_priors")["mean"] for name in ("old", "estimated", "true")
-}
-at = [
-    (m, f"{s}, imbalance {strongest}") for m in models for s in ("as fitted", "temperature-scaled")
-]
-gains = 100 * (shift["estimated"] - shift["old"])[at]
-bounds = 100 * (shift["true"] - shift["old"])[at]
-(most_model, most_setting), (least_model, least_setting) = gains.idxmax(), gains.idxmin()
 text = f"""
-At 1 to {strongest} the priors that EM estimates change the accuracy of the mixture of flows by
-{gains[at[0]]:+.2f} points as fitted and {gains[at[1]]:+.2f} temperature-scaled; the true priors, if
-one knew them, by {bounds[at[0]]:+.2f} and {bounds[at[1]]:+.2f}. The most is gained by:
-{summary.named(most_model)}, {most_setting.split(",")[0]} ({gains.max():+.2f}); the least by:
-{summary.named(least_model)}, {least_setting.split(",")[0]} ({gains.min():+.2f}). Posteriors that
-are too flat give way to priors too readily, and mislead EM: a temperature mends both.
+{summary.say_shift(page.rows, models, strongest)} Posteriors that are too flat give way to priors
+too readily, and mislead EM: a temperature mends both.
 """
 display(Markdown(text))
 

@@ -1,9 +1,13 @@
 """Images of another kind: the two scores."""
 
+from types import SimpleNamespace
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from mixflow.experiments import RunContext, find
+from mixflow.experiments.em_gm import image_doubt
 from mixflow.experiments.em_gm.image_doubt import OTHERS, _others, measure
 from mixflow.experiments.em_gm.images import load_images
 
@@ -31,3 +35,18 @@ def test_it_builds_on_a_stored_mixture(tmp_path):
     experiment = find("em-gm/image-doubt")
     with pytest.raises(ValueError, match="needs RunContext.require"):
         experiment.run(experiment.configure("smoke"), RunContext(tmp_path, progress=False))
+
+
+def test_the_page_shows_what_the_runs_found():
+    run = SimpleNamespace(
+        config={"dataset": "mnist", "n_components": 7},
+        arrays={"nll, held out": np.array([2.0, 2.1, 2.2]), "nll, other": np.array([1.0, 3.0])},
+        rows=pd.DataFrame({"metric": ["auroc_density", "auroc_typicality"], "value": [0.25, 0.75]}),
+    )
+    shown = image_doubt.panels([run])
+    assert list(shown["MNIST, K = 7"]) == ["held out", "Fashion-MNIST"]
+    assert image_doubt.describe(shown) == (
+        "MNIST, K = 7: median 2.10 (held out) and 2.00 (Fashion-MNIST) nat/pixel."
+    )
+    said = image_doubt.say_scores([run])
+    assert said.startswith("- **MNIST, K = 7**: AUROC 0.250 by the density alone, 0.750")

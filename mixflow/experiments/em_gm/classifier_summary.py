@@ -175,3 +175,71 @@ def most_divided(run: StoredRun) -> int:
     means, weights = run.arrays["component means"], run.arrays["component weights"]
     away = ((means - run.arrays["class means"][:, None]) ** 2).sum(2)
     return int((weights * away).sum(1).argmax())
+
+
+# Sentences -----------------------------------------------------------------------------------
+
+
+def _means(rows: pd.DataFrame, metric: str) -> pd.Series:
+    """Return the mean over seeds of a metric by model and setting."""
+    chosen = rows[rows["metric"] == metric]
+    return chosen.groupby(["model", "setting"], sort=False)["value"].mean()
+
+
+def describe(rows: pd.DataFrame, metric: str, models: Sequence[str]) -> str:
+    """Return a metric as fitted and temperature-scaled, for those who cannot see the figure."""
+    mean = _means(rows, metric)
+    return "; ".join(
+        f"{named(model)} {mean[model, FITTED]:.3f} as fitted and {mean[model, SCALED]:.3f} scaled"
+        for model in models
+    )
+
+
+def say_sharpness(rows: pd.DataFrame, models: Sequence[str], n_features: int) -> str:
+    """Say how sure the mixture of flows is, what one temperature changes, and who is best."""
+    temperature, loss = _means(rows, "temperature"), _means(rows, "log_loss")
+    confidence, accuracy = _means(rows, "mean_confidence"), _means(rows, "accuracy")
+    sharpness = temperature.xs(SCALED, level="setting")
+    best, how = loss.index[int(loss.argmin())]
+    others = ", ".join(f"{named(m)} {sharpness[m]:.2f}" for m in models if m != FLOWS)
+    return (
+        f"The mixture of flows is {'too sure' if sharpness[FLOWS] > 1 else 'not sure enough'}: its "
+        f"mean confidence is {confidence[FLOWS, FITTED]:.4f}, its accuracy "
+        f"{accuracy[FLOWS, FITTED]:.4f}. A log density is a sum over {n_features} features, and so "
+        f"is its error. One temperature, here {sharpness[FLOWS]:.2f} on average, takes its log "
+        f"loss from {loss[FLOWS, FITTED]:.3f} to {loss[FLOWS, SCALED]:.3f} nats. Temperatures of "
+        f"the others: {others}. The least log loss of all, {loss.min():.3f}, is that of: "
+        f"{named(best)}, {how}."
+    )
+
+
+def say_most_accurate(rows: pd.DataFrame) -> str:
+    """Say who is most accurate when all samples, or the surest of them, are accepted."""
+    tops = {
+        what: named(str(_means(rows, metric).xs(FITTED, level="setting").idxmax()))
+        for what, metric in {
+            "all samples are accepted": "accuracy",
+            "one in ten is declined": "accuracy_at_90%",
+            "one in five is": "accuracy_at_80%",
+        }.items()
+    }
+    said = "; ".join(f"{name} where {what}" for what, name in tops.items())
+    return f"As fitted, the most accurate are: {said}."
+
+
+def say_shift(rows: pd.DataFrame, models: Sequence[str], imbalance: int) -> str:
+    """Say how estimated and true priors change accuracies when classes become rare."""
+    own = at_imbalance(rows, imbalance)
+    old, estimated, true = (
+        _means(own, f"accuracy_{name}_priors").loc[list(models)]
+        for name in ("old", "estimated", "true")
+    )
+    gains, bounds = 100 * (estimated - old), 100 * (true - old)
+    most, least = (gains.index[int(at)] for at in (gains.argmax(), gains.argmin()))
+    return (
+        f"At 1 to {imbalance} the priors that EM estimates change the accuracy of the mixture of "
+        f"flows by {gains[FLOWS, FITTED]:+.2f} points as fitted and {gains[FLOWS, SCALED]:+.2f} "
+        f"temperature-scaled; the true priors, if one knew them, by {bounds[FLOWS, FITTED]:+.2f} "
+        f"and {bounds[FLOWS, SCALED]:+.2f}. The most is gained by: {named(most[0])}, {most[1]} "
+        f"({gains.max():+.2f}); the least by: {named(least[0])}, {least[1]} ({gains.min():+.2f})."
+    )

@@ -15,7 +15,8 @@ from sklearn.metrics import roc_auc_score
 from mixflow.experiments.base import Config, Experiment, Result, RunContext
 from mixflow.experiments.em_gm import table_1
 from mixflow.experiments.em_gm.image_mixtures import rebuilt
-from mixflow.experiments.em_gm.images import ImageSetName, load_images, nll_per_pixel
+from mixflow.experiments.em_gm.images import TITLES, ImageSetName, load_images, nll_per_pixel
+from mixflow.results.store import StoredRun
 
 NAME = "em-gm/image-doubt"
 # What is shown to a model of each set; digits are shown as negatives.
@@ -89,6 +90,46 @@ def _others(dataset: str) -> torch.Tensor:
 
 def _drawn(rng: np.random.Generator, x: torch.Tensor, n: int) -> torch.Tensor:
     return x[torch.from_numpy(rng.permutation(len(x))[:n])]
+
+
+# The page ------------------------------------------------------------------------------------
+
+
+def _title(run: StoredRun) -> str:
+    return f"{TITLES[run.config['dataset']]}, K = {run.config['n_components']}"
+
+
+def panels(runs: Sequence[StoredRun]) -> dict[str, dict[str, NDArray]]:
+    """Return what ``figures.classifier.strangers`` draws: model -> kind of image -> NLL, (N,)."""
+    found = {}
+    for run in runs:
+        dataset = run.config["dataset"]
+        other = "negatives" if OTHERS[dataset] == dataset else TITLES[OTHERS[dataset]]
+        found[_title(run)] = {"held out": run.arrays["nll, held out"]}
+        found[_title(run)][other] = run.arrays["nll, other"]
+    return found
+
+
+def describe(found: Mapping[str, Mapping[str, NDArray]]) -> str:
+    """Return the medians of :func:`panels`, for those who cannot see the figure."""
+    return " ".join(
+        f"{title}: median "
+        + " and ".join(f"{np.median(nll):.2f} ({kind})" for kind, nll in kinds.items())
+        + " nat/pixel."
+        for title, kinds in found.items()
+    )
+
+
+def say_scores(runs: Sequence[StoredRun]) -> str:
+    """Return, in Markdown, how well each model tells the two kinds apart."""
+    lines = []
+    for run in runs:
+        value = run.rows.set_index("metric")["value"]
+        lines.append(
+            f"- **{_title(run)}**: AUROC {value['auroc_density']:.3f} by the density alone, "
+            f"{value['auroc_typicality']:.3f} by its distance from that of training images."
+        )
+    return "\n".join(lines)
 
 
 def plan(profile: str) -> Sequence[Mapping[str, Any]]:
