@@ -8,7 +8,6 @@ of a 512 x 512 Gram matrix) from 100 points each; it ends with status 1 above 3 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import time
@@ -17,7 +16,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 
 from benchmarks import common
 from mixflow import BasisDensity, basis
@@ -72,7 +70,6 @@ def throughput(arguments: argparse.Namespace) -> list[common.Row]:
 
 def gram(settings: dict[str, Any]) -> common.Row:
     """Fit all features at once; return time and the peak over what the imports took."""
-    torch.set_num_threads(settings["threads"])
     BasisDensity(settings["components"]).fit(np.random.default_rng(0).random((50, 2)))
     before = common.resident_mb()
     shape = settings["crops"], settings["entries"]
@@ -105,16 +102,8 @@ def main() -> None:
     parser.add_argument("--entries", type=int, default=512 * 512)
     parser.add_argument("--crops", type=int, default=100)
     parser.add_argument("--repetitions", type=int, default=9)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--name", default="basis", help="of the file under results")
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.child:
-        print(json.dumps(gram(json.loads(arguments.child))))
-        return
-    common.warn_if_busy()
-    torch.set_num_threads(arguments.threads)
-    settings = {name: value for name, value in vars(arguments).items() if name != "child"}
+    arguments = common.parse(parser, "basis", child=gram, threads=1)
+    settings = vars(arguments)
     rows = throughput(arguments)
     rows.append(common.in_fresh_process("benchmarks.basis", {**settings, "repetitions": 3}))
     common.report(arguments.name, rows, settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import gc
 import json
 import os
@@ -72,6 +73,48 @@ def paired_ratio(seconds: Sequence[float], reference: Sequence[float]) -> float:
     """Return the median over rounds of this round's time over the reference's."""
     ratios = [a / b for a, b in zip(seconds, reference, strict=True)]
     return round(statistics.median(ratios), 2)
+
+
+# The command line ----------------------------------------------------------------------------
+
+
+def parse(
+    parser: argparse.ArgumentParser,
+    name: str,
+    *,
+    child: Callable[[Row], Row] | None = None,
+    threads: int | None = None,
+    argv: Sequence[str] | None = None,
+) -> argparse.Namespace:
+    """Read the command line, options that all benchmarks have included, and set torch's threads.
+
+    Parameters
+    ----------
+    parser
+        With the benchmark's own options.
+    name
+        Of the benchmark: default of ``--name``.
+    child
+        What :func:`in_fresh_process` runs there: settings to a row. Such a process ends here.
+    threads
+        Default of ``--threads``; None leaves torch its own choice.
+    argv
+        Arguments; None takes the process's.
+    """
+    text = "torch's threads" + ("" if threads else "; default: its own choice")
+    parser.add_argument("--threads", type=int, default=threads, help=text)
+    parser.add_argument("--name", default=name, help="of the file under results")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    arguments = parser.parse_args(argv)
+    own = json.loads(arguments.child) if arguments.child else vars(arguments)
+    if own["threads"]:
+        torch.set_num_threads(own["threads"])
+    if child and arguments.child:
+        print(json.dumps(child(own)))
+        raise SystemExit
+    del arguments.child
+    warn_if_busy()
+    return arguments
 
 
 # Memory --------------------------------------------------------------------------------------

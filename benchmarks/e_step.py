@@ -7,7 +7,6 @@ status 1 when the peak passes the limit of 2 GB.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from typing import Any
@@ -29,8 +28,6 @@ def blobs(n: int, d: int, n_blobs: int) -> torch.Tensor:
 
 def measure(settings: dict[str, Any]) -> common.Row:
     """Build a mixture, run E-steps on the samples, and return time and memory."""
-    if settings["threads"]:
-        torch.set_num_threads(settings["threads"])
     shape = models.Shape(settings["k"], settings["n"], settings["features"])
     mixture = models.bank(shape)
     # What imports and the first product take is not the E-step's.
@@ -68,15 +65,8 @@ def main() -> None:
     parser.add_argument("--k", type=int, default=20)
     parser.add_argument("--features", type=int, default=16)
     parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=None)
-    parser.add_argument("--name", default="e_step", help="of the file under results")
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.child:
-        print(json.dumps(measure(json.loads(arguments.child))))
-        return
-    common.warn_if_busy()
-    settings = {name: value for name, value in vars(arguments).items() if name != "child"}
+    arguments = common.parse(parser, "e_step", child=measure)
+    settings = vars(arguments)
     rows = [common.in_fresh_process("benchmarks.e_step", {**settings, "n": n}) for n in arguments.n]
     common.report(arguments.name, rows, settings)
     worst = max(row["peak_over_imports_MB"] for row in rows)

@@ -10,15 +10,12 @@ split in a fresh process, from the saved model.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from benchmarks import common
 from mixflow import MixtureClassifier, load
@@ -92,8 +89,6 @@ def measure_epochs(
 
 def measure_scoring(settings: dict[str, Any]) -> common.Row:
     """Load a model and time ``predict_proba`` of the test split."""
-    if settings["threads"]:
-        torch.set_num_threads(settings["threads"])
     x = load_split("letter").x_test
     model = load(settings["path"])
     model.predict_proba(x[:32])
@@ -120,17 +115,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="fits of each size")
     parser.add_argument("--cycles", type=int, default=2, help="EM cycles that count in a fit")
     parser.add_argument("--repetitions", type=int, default=3, help="of scoring")
-    parser.add_argument("--threads", type=int, default=None)
-    parser.add_argument("--name", default="epoch", help="of the file under results")
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.child:
-        print(json.dumps(measure_scoring(json.loads(arguments.child))))
-        return
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    common.warn_if_busy()
-    settings = {name: value for name, value in vars(arguments).items() if name != "child"}
+    arguments = common.parse(parser, "epoch", child=measure_scoring)
+    settings = vars(arguments)
     split = load_split("letter")
     sizes = [(k, 1) for k in arguments.k]
     sizes += [(k, recipe("letter", "GenMM", k)["n_blocks"]) for k in arguments.k]

@@ -7,7 +7,6 @@ that of its resident memory, the libraries and the 20,000 images included.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +17,7 @@ from benchmarks import common
 from mixflow.experiments import find
 from mixflow.experiments.em_gm.image_models import NOISE, new_flow
 from mixflow.experiments.em_gm.images import load_images
+from mixflow.experiments.em_gm.table_1 import Images
 from mixflow.training import EM, EMSettings, Groups, LoopSettings, fit
 
 PEAK_MB, SAMPLING_SECONDS = 4000, 10
@@ -26,11 +26,10 @@ N_TRAINED, N_SAMPLED = 1280, 1000
 
 def measure(settings: dict[str, Any]) -> common.Row:
     """Train on a part of MNIST for an epoch and an E-step, then sample."""
-    if settings["threads"]:
-        torch.set_num_threads(settings["threads"])
     k, images = settings["k"], load_images("mnist")
     config = find("em-gm/table-1").configure("laptop")
-    mixture = new_flow(config, images.shape, k)  # type: ignore[arg-type]
+    assert isinstance(config, Images)
+    mixture = new_flow(config, images.shape, k)
     x = images.train[:N_TRAINED]
     start = torch.eye(k)[torch.arange(len(x)) % k][None]
     how = EMSettings(
@@ -58,15 +57,8 @@ def main() -> None:
     """Measure every K and report; fail above what the laptop profile promises."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--k", type=int, nargs="+", default=[1, 3, 5, 7, 9])
-    parser.add_argument("--threads", type=int, default=None)
-    parser.add_argument("--name", default="images", help="of the file under results")
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.child:
-        print(json.dumps(measure(json.loads(arguments.child))))
-        return
-    common.warn_if_busy()
-    settings = {name: value for name, value in vars(arguments).items() if name != "child"}
+    arguments = common.parse(parser, "images", child=measure)
+    settings = vars(arguments)
     rows = [common.in_fresh_process("benchmarks.images", {**settings, "k": k}) for k in arguments.k]
     common.report(arguments.name, rows, settings)
     worst = max(row["peak MB"] for row in rows), max(row[f"{N_SAMPLED} samples, s"] for row in rows)

@@ -184,14 +184,9 @@ def main() -> None:
     parser.add_argument("--k-letter", type=int, default=20)
     parser.add_argument("--hidden", type=int, default=64, help="channels, for images")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=None)
-    parser.add_argument("--name", default="published", help="of the file under results")
-    arguments = parser.parse_args()
+    arguments = common.parse(parser, "published")
     if not (arguments.checkout / SETTINGS).exists():
         parser.error(f"{arguments.checkout} holds no {SETTINGS}; clone the published code there")
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    common.warn_if_busy()
     settings = {name: v for name, v in vars(arguments).items() if name != "checkout"}
     rows = images(arguments.checkout, arguments.k, arguments.rounds, arguments.hidden)
     rows += letter(arguments.checkout, arguments.k_letter, arguments.rounds)

@@ -163,11 +163,9 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--repetitions", type=int, default=30)
     add("--steps", type=int, default=3, help="steps in a repetition")
     add("--warmup", type=int, default=3, help="repetitions that do not count")
-    add("--threads", type=int, default=None, help="torch's threads; default: its own choice")
     add("--compile", action="store_true", help="also time the bank under torch.compile")
     add("--profile", action="store_true", help="print the bank's top operations instead")
-    add("--name", default="step", help="of the file under results")
-    arguments = parser.parse_args(argv)
+    arguments = common.parse(parser, "step", argv=argv)
     if arguments.peers is None:
         arguments.peers = [name for name in models.PEERS if models.installed(name)]
         for name in set(models.PEERS) - set(arguments.peers):
@@ -178,9 +176,6 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     """Run all settings and report."""
     arguments = parse()
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    common.warn_if_busy()
     rows = []
     for hidden_layers, k, n in product(arguments.hidden_layers, arguments.k, arguments.n):
         shape = Shape(
