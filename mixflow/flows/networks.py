@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,9 @@ from torch import Tensor, nn
 # Images of at most this many pixels are convolved by one dense product over all pixels: a
 # 3 x 3 kernel then touches nearly all of them anyway, and the whole bank is one bmm.
 DENSE_PIXELS = 9
+# With at most this many channels on one side a processor is faster at products with patches,
+# batched over components, than at convolving each (benchmarks/README.md).
+FEW_CHANNELS = 16
 
 
 class BankLinear(nn.Module):
@@ -126,6 +130,8 @@ class BankConv(nn.Module):
         height, width = x.shape[2:4]
         if self.kernel_size == 1 or height * width <= DENSE_PIXELS:
             return _convolve_dense(x, weight, bias)
+        if x.device.type == "cpu" and min(weight.shape[1:3]) <= FEW_CHANNELS:
+            return _convolve_patches(x, weight, bias)
         return _convolve_loop(x, weight, bias)
 
 
@@ -154,6 +160,60 @@ def _convolve_dense(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     matrix = matrix.permute(0, 3, 2, 4, 1).reshape(k, pixels * n_in, pixels * n_out)
     out = torch.baddbmm(bias.repeat(1, pixels)[:, None], x.reshape(k, n, -1), matrix)
     return out.view(k, n, height, width, n_out)
+
+
+def _convolve_patches(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Convolve all components in one batched product with the patches of the smaller side."""
+    size, (n_out, n_in) = weight.shape[-1], weight.shape[1:3]
+    if n_in <= n_out:
+        matrix = weight.permute(0, 3, 4, 2, 1).flatten(1, 3)
+        out = torch.baddbmm(bias[:, None], _Patches.apply(x, size), matrix)
+        return out.view(*x.shape[:4], n_out)
+    matrix = weight.flip(3, 4).permute(0, 2, 3, 4, 1).flatten(2)
+    taps = torch.bmm(x.flatten(1, 3), matrix)
+    return _Overlaid.apply(taps, (*x.shape[:4], n_out), size) + bias[:, None, None, None]
+
+
+class _Patches(torch.autograd.Function):
+    """Lay the neighbourhoods of all pixels side by side: the adjoint of :class:`_Overlaid`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, size: int) -> Tensor:
+        """Map (K, N, H, W, C) to (K, N H W, size size C), zero beyond the border."""
+        ctx.shape, ctx.size = x.shape, size
+        k, n, height, width, c = x.shape
+        padded = F.pad(x, (0, 0, *[size // 2] * 4))
+        row = (width + size - 1) * c
+        image = (height + size - 1) * row
+        windows = padded.as_strided(
+            (k, n, height, width, size, size * c), (n * image, image, row, c, row, 1)
+        )
+        return windows.reshape(k, -1, size * size * c)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return _Overlaid.apply(grad, ctx.shape, ctx.size), None
+
+
+class _Overlaid(torch.autograd.Function):
+    """Add up neighbourhoods where they overlap: the adjoint of :class:`_Patches`."""
+
+    @staticmethod
+    def forward(ctx: Any, taps: Tensor, shape: tuple[int, ...], size: int) -> Tensor:
+        """Map (K, N H W, size size C) to ``shape``, (K, N, H, W, C)."""
+        ctx.size = size
+        k, n, height, width, c = shape
+        taps = taps.view(k, n, height, width, size, size, c)
+        padded = taps.new_zeros(k, n, height + size - 1, width + size - 1, c)
+        for i in range(size):
+            for j in range(size):
+                padded[:, :, i : i + height, j : j + width] += taps[..., i, j, :]
+        margin = size // 2
+        return padded[:, :, margin : margin + height, margin : margin + width]
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        return _Patches.apply(grad, ctx.size), None, None
 
 
 class ConvNet(nn.Module):
@@ -189,8 +249,8 @@ class ConvNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (K, N, H, W, in) to (K, N, H, W, out)."""
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.mixed_precision):
-            h = F.relu(self.conv1(x, self.norm1), inplace=True)
-            out: Tensor = self.out(F.relu(self.conv2(h, self.norm2), inplace=True))
+            h = F.relu(self.conv1(x, self.norm1))
+            out: Tensor = self.out(F.relu(self.conv2(h, self.norm2)))
         return out.to(x.dtype)
 
     @torch.no_grad()

@@ -163,16 +163,29 @@ def test_sigmoid_coupling_is_the_published_one(perturb):
 
 @pytest.mark.parametrize("size", [(2, 2), (3, 5), (1, 4)])
 @pytest.mark.parametrize("kernel", [1, 3])
-def test_dense_and_looped_convolutions_agree(size, kernel, monkeypatch, perturb):
+@pytest.mark.parametrize("channels", [(2, 4), (4, 2)])
+def test_ways_to_convolve_agree(size, kernel, channels, monkeypatch, perturb):
     torch.manual_seed(0)
-    conv = perturb(BankConv(3, 2, 4, kernel, gain=True).double())
-    norm = perturb(ChannelNorm(3, 4).double())
-    x = torch.randn(3, 6, *size, 2, dtype=torch.double)
-    outs = {}
-    for path, pixels in (("dense", 99), ("loop", 0)):
+    conv = perturb(BankConv(3, *channels, kernel, gain=True).double())
+    norm = perturb(ChannelNorm(3, channels[1]).double())
+    x = torch.randn(3, 6, *size, channels[0], dtype=torch.double, requires_grad=True)
+    found = {}
+    for way, pixels, few in (("loop", 0, 0), ("dense", 99, 0), ("patches", 0, 2)):
         monkeypatch.setattr(networks, "DENSE_PIXELS", pixels)
-        outs[path] = conv(x), conv(x, norm)
-    torch.testing.assert_close(outs["dense"], outs["loop"], rtol=0, atol=1e-12)
+        monkeypatch.setattr(networks, "FEW_CHANNELS", few)
+        out = conv(x, norm)
+        of = [x, conv.weight, conv.bias, norm.shift]
+        found[way] = [conv(x), out, *torch.autograd.grad(out.square().sum(), of)]
+    for way in ("dense", "patches"):
+        torch.testing.assert_close(found[way], found["loop"], rtol=1e-12, atol=1e-12)
+
+
+def test_patches_and_their_adjoint_have_derivatives_of_all_orders():
+    x = torch.randn(2, 1, 3, 2, 2, dtype=torch.double, requires_grad=True)
+    taps = torch.randn(2, 6, 18, dtype=torch.double, requires_grad=True)
+    for check in (torch.autograd.gradcheck, torch.autograd.gradgradcheck):
+        assert check(lambda x: networks._Patches.apply(x, 3).sin(), x)
+        assert check(lambda t: networks._Overlaid.apply(t, (2, 1, 3, 2, 2), 3).sin(), taps)
 
 
 def test_a_norm_folds_into_its_convolution(perturb):
