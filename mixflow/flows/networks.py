@@ -114,10 +114,10 @@ class BankConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(n_components, n_out))
         self.log_gain = nn.Parameter(torch.zeros(n_components, n_out)) if gain else None
 
-    def forward(self, x: Tensor, norm: ChannelNorm | None = None) -> Tensor:
-        """Map (K, N, H, W, in) to (K, N, H, W, out), a following norm folded in.
+    def forward(self, x: Tensor, norm: ChannelNorm | None = None, *, relu: bool = False) -> Tensor:
+        """Map (K, N, H, W, in) to (K, N, H, W, out), a following norm and ReLU folded in.
 
-        Folding is exact and saves two passes over the activations.
+        Folding is exact and saves passes over the activations.
         """
         weight: Tensor = self.weight
         bias: Tensor = self.bias
@@ -129,10 +129,13 @@ class BankConv(nn.Module):
             weight, bias = weight * scale[..., None, None, None], bias * scale
         height, width = x.shape[2:4]
         if self.kernel_size == 1 or height * width <= DENSE_PIXELS:
-            return _convolve_dense(x, weight, bias)
-        if x.device.type == "cpu" and min(weight.shape[1:3]) <= FEW_CHANNELS:
-            return _convolve_patches(x, weight, bias)
-        return _convolve_loop(x, weight, bias)
+            rows = _convolve_dense(x, weight, bias)
+        elif x.device.type == "cpu" and min(weight.shape[1:3]) <= FEW_CHANNELS:
+            rows = _convolve_patches(x, weight, bias)
+        else:
+            rows = _convolve_loop(x, weight, bias)
+        # In place before, not after, the view: of a view autograd would copy the whole.
+        return (rows.relu_() if relu else rows).view(*x.shape[:4], -1)
 
 
 def _convolve_loop(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -150,16 +153,12 @@ def _convolve_dense(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     k, n, height, width, n_in = x.shape
     n_out, size = weight.shape[1], weight.shape[-1]
     if size == 1:
-        matrix = weight[..., 0, 0].transpose(1, 2)
-        return torch.baddbmm(bias[:, None], x.reshape(k, -1, n_in), matrix).view(
-            k, n, height, width, n_out
-        )
+        return _rows(x.reshape(k, -1, n_in), weight[..., 0, 0].transpose(1, 2), bias)
     pixels = height * width
     taps = F.pad(weight.flatten(3), (0, 1))  # one more tap, zero: out of reach
     matrix = taps[..., _tap_index(height, width, size, x.device)]
     matrix = matrix.permute(0, 3, 2, 4, 1).reshape(k, pixels * n_in, pixels * n_out)
-    out = torch.baddbmm(bias.repeat(1, pixels)[:, None], x.reshape(k, n, -1), matrix)
-    return out.view(k, n, height, width, n_out)
+    return _rows(x.reshape(k, n, -1), matrix, bias.repeat(1, pixels))
 
 
 def _convolve_patches(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -167,11 +166,15 @@ def _convolve_patches(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     size, (n_out, n_in) = weight.shape[-1], weight.shape[1:3]
     if n_in <= n_out:
         matrix = weight.permute(0, 3, 4, 2, 1).flatten(1, 3)
-        out = torch.baddbmm(bias[:, None], _Patches.apply(x, size), matrix)
-        return out.view(*x.shape[:4], n_out)
+        return _rows(_Patches.apply(x, size), matrix, bias)
     matrix = weight.flip(3, 4).permute(0, 2, 3, 4, 1).flatten(2)
     taps = torch.bmm(x.flatten(1, 3), matrix)
     return _Overlaid.apply(taps, (*x.shape[:4], n_out), size) + bias[:, None, None, None]
+
+
+def _rows(x: Tensor, matrix: Tensor, bias: Tensor) -> Tensor:
+    """Map (K, rows, in) to (K, rows, out); baddbmm would first copy the bias to every row."""
+    return torch.bmm(x, matrix).add_(bias[:, None])
 
 
 class _Patches(torch.autograd.Function):
@@ -249,8 +252,8 @@ class ConvNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (K, N, H, W, in) to (K, N, H, W, out)."""
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.mixed_precision):
-            h = F.relu(self.conv1(x, self.norm1))
-            out: Tensor = self.out(F.relu(self.conv2(h, self.norm2)))
+            h = self.conv1(x, self.norm1, relu=True)
+            out: Tensor = self.out(self.conv2(h, self.norm2, relu=True))
         return out.to(x.dtype)
 
     @torch.no_grad()
