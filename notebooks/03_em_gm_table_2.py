@@ -15,8 +15,8 @@
 # {cite}`tang2016elm`, Satimage {cite}`srinivasan1993satimage,jiang2013ksvd` and small Norb
 # {cite}`lecun2004norb,salakhutdinov2009dbm`. The page before shows Letter in detail; this one
 # has the table, and asks what made each number: the protocol, the number of flows, the way in which
-# flows share the samples of a class, and the data. LatMM, and what lies between it and GenMM, has
-# [a page of its own](08_em_gm_hybrids).
+# flows share the samples of a class, and the data. LatMM, and what lies between it and GenMM, have
+# GenMM's recipe here; [another page](08_em_gm_hybrids) compares them at equal size and cost.
 #
 # ## The model
 #

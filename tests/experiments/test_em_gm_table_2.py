@@ -152,6 +152,25 @@ def test_a_model_is_told_what_it_takes(dataset, model, shape):
     MixtureClassifier(**told)
 
 
+@pytest.mark.parametrize(
+    ("model", "flows", "sources", "shared"),
+    [
+        ("GenMM", 4, 0, 0),
+        ("LatMM", 1, 4, 0),
+        ("GenMM of LatMMs", 4, 2, 0),
+        ("common and individual", 4, 0, 4),
+    ],
+)
+def test_models_between_share_what_their_names_say(model, flows, sources, shared):
+    config = EXPERIMENT.configure("laptop", dataset="satimage", model=model, n_components=4)
+    told = _classifier_parameters(config, Cell(*[np.zeros(1)] * 4, 0.0, np.ones(1)))
+    estimator = MixtureClassifier(**told)
+    found = estimator.n_components, estimator.n_sources, estimator.shared_layers
+    assert found == (flows, sources, shared)
+    assert estimator.n_layers + shared == config.n_layers
+    assert config.m_step == ("dense" if model == "LatMM" else "sparse")
+
+
 def test_published_features_are_centred_images():
     cell = load_cell("digits", "GenMM as published")
     assert (cell.x_train.min(), cell.x_train.max()) == (-0.5, 0.5)

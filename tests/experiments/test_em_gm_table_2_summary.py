@@ -48,6 +48,15 @@ def test_the_published_numbers_stand_beside_ours(rows):
     assert table.loc[3, ("ours, best recipe", "last epoch")] == ""
 
 
+def test_models_that_share_stand_in_the_table_where_they_were_run(rows):
+    column = ("ours, LatMM", "validation-chosen")
+    assert column not in summary.accuracies(rows, load_targets(), "letter")
+    lines = [row("LatMM", 2, seed, summary.CHOSEN, 0.9 + 0.01 * seed) for seed in SEEDS]
+    table = summary.accuracies(pd.concat([rows, pd.DataFrame(lines)]), load_targets(), "letter")
+    assert table.loc[2, column] == "0.9100\u00a0± 0.0100"
+    assert table.loc[1, column] == ""
+
+
 def test_a_rise_is_told_from_a_fall(rows):
     table = summary.trends(rows).set_index(["model", "accuracy"])
     rise = table.loc["GenMM", "last epoch"]

@@ -25,11 +25,13 @@ from mixflow.experiments.em_gm.table_2_data import (
 )
 from mixflow.experiments.em_gm.table_2_recipes import (
     COMPONENTS,
+    OTHER_COMPONENTS,
     PUBLISHED_TRAINING,
     RECIPES,
     Dataset,
     Model,
     recipe,
+    structure,
 )
 
 _COMMON = {"profile", "seed", "dataset", "split_seed", "model", "n_components"}
@@ -52,7 +54,9 @@ class Table2(Config):
     dataset: Dataset = Field("letter", description="digits at smoke only")
     split_seed: int = Field(0, ge=0, description="draws the 13333/6667 split of Letter")
     model: Model = Field("GenMM", description="the mixture of each class")
-    n_components: int = Field(1, ge=1, le=100, description="K, the flows per class")
+    n_components: int = Field(
+        1, ge=1, le=100, description="K, the flows per class; Gaussians of LatMM"
+    )
     evaluate_every: int = Field(10, ge=1, description="epochs between points of the curves")
     validation_fraction: float = Field(
         0.1, ge=0, lt=1, description="share of the training split that chooses the epoch; 0: none"
@@ -175,6 +179,8 @@ def _classifier_parameters(config: Table2, cell: Cell) -> dict[str, Any]:
     common = {name: getattr(config, name) for name in TRAINING}
     common |= {"max_epochs": config.epochs, "priors": cell.class_prior, "random_state": config.seed}
     common |= {"early_stopping": False}
+    assert config.n_layers is not None
+    common |= structure(config.model, config.n_components, config.n_layers)
     shape = image_shape(config.dataset, config.model)
     if shape is None:
         own = ("hidden_layers", "dropout", "reg_covar")
@@ -242,7 +248,7 @@ def plan(profile: str) -> Sequence[Mapping[str, Any]]:
         {"dataset": dataset, "model": model, "n_components": k, "seed": seed, **_frugal(model)}
         for dataset in DATASETS[profile]
         for model in RECIPES[dataset]
-        for k in COMPONENTS
+        for k in OTHER_COMPONENTS.get(model, COMPONENTS)
         for seed in range(_n_seeds(profile, dataset, model))
     ]
     other_splits = [

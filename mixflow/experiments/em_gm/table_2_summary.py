@@ -11,6 +11,8 @@ from scipy.stats import page_trend_test, spearmanr
 from mixflow.results import Target
 
 OURS, PUBLISHED, GAUSSIAN = "GenMM", "GenMM as published", "GMM full covariance"
+# Between one flow and GenMM; all have GenMM's recipe.
+SHARING = ("LatMM", "GenMM of LatMMs", "common and individual")
 BEST, LAST, CHOSEN = (
     f"test_accuracy_{name}" for name in ("best_on_test", "last_epoch", "validation_chosen")
 )
@@ -51,6 +53,10 @@ def accuracies(rows: pd.DataFrame, targets: Iterable[Target], dataset: str) -> p
     for title, model in (("ours, as published", PUBLISHED), ("ours, best recipe", OURS)):
         for metric, name in PROTOCOLS.items():
             columns[title, name] = _mean_and_sd(by_seed(rows, model, metric))
+    for model in SHARING:
+        chosen = by_seed(rows, model, CHOSEN)
+        if chosen.size:
+            columns[f"ours, {model}", PROTOCOLS[CHOSEN]] = _mean_and_sd(chosen)
     columns["Gaussian mixture", "full covariance"] = _mean_and_sd(by_seed(rows, GAUSSIAN, LAST))
     table = pd.DataFrame(columns).sort_index().fillna("")
     return table.rename_axis("K")
@@ -61,6 +67,7 @@ def series(rows: pd.DataFrame, targets: Iterable[Target], dataset: str) -> dict[
     rows = rows[rows["dataset"] == dataset]
     chosen = {
         "ours, best recipe (validation-chosen)": by_seed(rows, OURS, CHOSEN),
+        "ours, LatMM (validation-chosen)": by_seed(rows, "LatMM", CHOSEN),
         "ours, as published (last epoch)": by_seed(rows, PUBLISHED, LAST),
         "Gaussian mixture per class": by_seed(rows, GAUSSIAN, LAST),
         "paper (best on test)": published(targets, dataset).to_frame().T,
@@ -86,7 +93,8 @@ def trends(rows: pd.DataFrame) -> pd.DataFrame:
     """
     lines = []
     for dataset, part in rows.groupby("dataset", sort=False):
-        for model, metric in ((OURS, CHOSEN), (OURS, LAST), (PUBLISHED, LAST), (GAUSSIAN, LAST)):
+        judged = ((OURS, CHOSEN), (OURS, LAST), ("LatMM", CHOSEN))
+        for model, metric in (*judged, (PUBLISHED, LAST), (GAUSSIAN, LAST)):
             values = by_seed(part, model, metric).dropna()
             if len(values) and values.shape[1] > 2:
                 lines.append(
