@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from mixflow.experiments.base import Config
@@ -154,19 +155,26 @@ def describe_gains(gained: Mapping[str, pd.DataFrame]) -> str:
 def say_copies(
     gained: Mapping[str, pd.DataFrame], published: Mapping[str, Mapping[int, float]]
 ) -> str:
-    """Return, in Markdown, what copies of one flow "gain" beside the published gains."""
+    """Return, in Markdown, gains by noise alone and by mixtures beside the published ones."""
     said = []
     for dataset, lines in gained.items():
-        copied = lines.loc[COPIED].xs("mean", level=1)
+        copied, shared = (
+            lines.loc[name].xs("mean", level=1) for name in (COPIED, f"GenMM, {SHARED}")
+        )
         shares = [
-            f"{copied[k]:.4f} at K = {k} (published {value:.4f})"
+            f"K = {k}: published {value:.4f}; copies {copied[k]:.4f}; the mixture, noise shared, "
+            f"{shared[k]:.4f}"
             for k, value in published.get(dataset, {}).items()
+            if np.isfinite(shared.get(k, np.nan))
         ]
         if shares:
-            said.append(f"- **{TITLES[dataset]}**: {'; '.join(shares)}.")
+            said.append(f"- **{TITLES[dataset]}**. {'. '.join(shares)}.")
     if not said:
         return ""
-    first = 'Copies of one flow, which as a mixture are that flow, "gain" by noise of their own:'
+    first = (
+        'Copies of one flow, which as a mixture are that flow, "gain" by noise of their own, where '
+        "noise is drawn in each component anew. A mixture gains where they share it:"
+    )
     return "\n".join([first, "", *said])
 
 
