@@ -138,8 +138,8 @@ Markdown(summary.say_copies(gained, published))
 # %% [markdown]
 # Copies gain as much as was published for most K: under the released code's noise, a gain of this
 # size does not tell a mixture from one flow. Whether mixtures gain is what the shared noise says,
-# and the two data sets answer differently: digits share their strokes, and one flow has room for
-# all of them; a shirt and a sandal have little in common.
+# and the two data sets answer differently. A possible reason: digits share their strokes, and one
+# flow has room for all of them; a shirt and a sandal have little in common.
 #
 # ## Figures 4 and 5: samples against K
 
