@@ -17,6 +17,7 @@ from torch import Tensor
 
 from mixflow.estimators.base import Callback, log_posterior
 from mixflow.estimators.em import EMEstimator
+from mixflow.estimators.priors import class_priors
 from mixflow.estimators.screening import SAMPLES, Screen, pays
 from mixflow.flows.layers import Scale
 from mixflow.flows.vector import Mixing
@@ -175,7 +176,7 @@ callback, verbose
             self._fit_scaler(x, weight)
         self.classes_ = classes
         self._count_ = np.bincount(codes, weights=weight, minlength=len(classes))
-        self.class_prior_ = self._priors()
+        self.class_prior_ = class_priors(self.priors, self._count_)
         self._fit_classes(x, codes, weight, init)
         return self
 
@@ -187,19 +188,6 @@ callback, verbose
         check_X_y(x, y, dtype=None)
         check_classification_targets(y)
         return x, y
-
-    def _priors(self) -> np.ndarray:
-        n = len(self._count_)
-        if self.priors is None:
-            return self._count_ / self._count_.sum()
-        if isinstance(self.priors, str):
-            if self.priors != "uniform":
-                raise ValueError(f"priors must be None, 'uniform' or an array, got {self.priors!r}")
-            return np.full(n, 1 / n)
-        priors = np.asarray(self.priors, dtype=float)
-        if priors.shape != (n,) or priors.min() < 0 or not np.isclose(priors.sum(), 1):
-            raise ValueError(f"priors must be {n} probabilities that sum to 1, got {priors}")
-        return priors
 
     def _fit_classes(
         self,
@@ -292,7 +280,7 @@ callback, verbose
         everything = np.append(classes.astype(np.result_type(classes, self.classes_)), label)
         order = np.argsort(everything, kind="stable")
         self.classes_, self._count_ = everything[order], np.append(count, len(x))[order]
-        self.class_prior_, self.history_ = self._priors(), history
+        self.class_prior_, self.history_ = class_priors(self.priors, self._count_), history
         bank = before.join(self.mixture_)
         k = self._n_total()
         rows = (torch.from_numpy(order)[:, None] * k + torch.arange(k)).flatten()

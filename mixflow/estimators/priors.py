@@ -1,10 +1,38 @@
-"""Class priors that changed after training: correct for them, or learn them without labels."""
+"""Class priors: as a parameter asks for, corrected after training, or learned without labels."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax
+
+
+def class_priors(priors: str | ArrayLike | None, counts: NDArray) -> NDArray:
+    """Return P(y), shape (C,): as a classifier's parameter asks for it.
+
+    Parameters
+    ----------
+    priors
+        None for the shares of ``counts``, "uniform", or C probabilities.
+    counts
+        Samples of each class, or the sums of their weights, shape (C,).
+
+    Raises
+    ------
+    ValueError
+        If ``priors`` is another string, or no C probabilities.
+    """
+    n = len(counts)
+    if priors is None:
+        return counts / counts.sum()
+    if isinstance(priors, str):
+        if priors != "uniform":
+            raise ValueError(f"priors must be None, 'uniform' or an array, got {priors!r}")
+        return np.full(n, 1 / n)
+    given = np.asarray(priors, dtype=float)
+    if given.shape != (n,) or given.min() < 0 or not np.isclose(given.sum(), 1):
+        raise ValueError(f"priors must be {n} probabilities that sum to 1, got {given}")
+    return given
 
 
 def with_priors(log_proba: NDArray, old: NDArray, new: NDArray) -> NDArray:
