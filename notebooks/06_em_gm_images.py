@@ -136,10 +136,10 @@ show(
 Markdown(summary.say_copies(gained, published))
 
 # %% [markdown]
-# Copies gain as much as was published for most K: under the released code's noise, a gain of this
-# size does not tell a mixture from one flow. Whether mixtures gain is what the shared noise says,
-# and the two data sets answer differently. A possible reason: digits share their strokes, and one
-# flow has room for all of them; a shirt and a sandal have little in common.
+# Where copies alone come near a published gain, the released code's noise explains it without any
+# mixture. Whether mixtures gain is what the shared noise says, on each data set for itself: one
+# flow may have room for all digits, which share their strokes, and less for garments, of which a
+# shirt and a sandal have little in common. That is a possible reason, and was not tested.
 #
 # ## Figures 4 and 5: samples against K
 

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 from scipy.stats import page_trend_test, spearmanr
 
+from mixflow.experiments.em_gm.table_2_recipes import OTHER_COMPONENTS
 from mixflow.results import Target
 
 OURS, PUBLISHED, GAUSSIAN = "GenMM", "GenMM as published", "GMM full covariance"
 # Between one flow and GenMM; all have GenMM's recipe.
-SHARING = ("LatMM", "GenMM of LatMMs", "common and individual")
+SHARING = tuple(OTHER_COMPONENTS)
 BEST, LAST, CHOSEN = (
     f"test_accuracy_{name}" for name in ("best_on_test", "last_epoch", "validation_chosen")
 )
