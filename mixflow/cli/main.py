@@ -11,6 +11,7 @@ import typer
 
 from mixflow.cli.data import data_app
 from mixflow.cli.errors import FAILED, PlainErrors
+from mixflow.cli.memory import keep_freed_memory
 
 # Imports of mixflow are inside the commands: torch and scikit-learn take seconds, and
 # `mixflow --help` should not.
@@ -257,4 +258,5 @@ def main() -> None:
     # Before torch is loaded: threads that wait must sleep. Spinning ones make a fit several
     # times slower as soon as another process wants the same cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    keep_freed_memory()
     app(prog_name="mixflow")
