@@ -13,8 +13,8 @@ MOST_MAPPED, NEVER_TRIMMED = 2**25, 2**31 - 1
 def keep_freed_memory() -> bool:
     """Let the process keep the memory that a step of training frees, for the next step.
 
-    Giving it back to the system and asking for it again takes about a tenth of the time of a
-    flow of images (benchmarks/README.md). The peak stays what it is. It is the process's own
+    Giving it back to the system and asking for it again takes time: for a flow of images as
+    much as benchmarks/README.md says. The peak stays what it is. It is the process's own
     affair, so the command line does it and the library does not.
 
     Returns
