@@ -128,6 +128,7 @@ def load_norb() -> Split:
     Split
         Two parts of (24300, 2, 32, 32) uint8: channel 0 is the left camera and channel 1
         the right one, grey levels from 0 to 255; 4860 pairs of each of the five classes.
+        ``group_train`` numbers the five toys of a class that its training pairs show.
 
     Raises
     ------
@@ -141,14 +142,13 @@ def load_norb() -> Split:
     path = locate("norb", "smallnorb-2x32x32.npz")
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            parts = [arrays[key] for key in ("x_train", "y_train", "x_test", "y_test")]
+            names = ("x_train", "y_train", "x_test", "y_test", "instance_train")
+            x_train, y_train, x_test, y_test, toy = (arrays[name] for name in names)
             classes = tuple(str(item) for item in arrays["categories"])
     except (KeyError, ValueError, zipfile.BadZipFile) as error:
         raise DatasetError(f"{path} is not the NORB archive it should be: {error}") from error
-    x_train, y_train, x_test, y_test = parts
-    return Split(
-        x_train, y_train.astype(np.int64), x_test, y_test.astype(np.int64), "norb", classes
-    )
+    y_train, y_test = (y.astype(np.int64) for y in (y_train, y_test))
+    return Split(x_train, y_train, x_test, y_test, "norb", classes, group_train=toy)
 
 
 def load_digit_images(*, split_seed: int = 0) -> Split:

@@ -23,6 +23,9 @@ class Split:
         Name of the data set.
     classes
         Name of each class; ``classes[y]`` is the class of a sample.
+    group_train
+        Number of the object that a training sample shows, (N,), where several samples of a class
+        show one: what is held out from training to choose anything must be whole objects.
 
     Raises
     ------
@@ -36,10 +39,16 @@ class Split:
     y_test: NDArray[np.int64]
     name: str
     classes: tuple[str, ...]
+    group_train: NDArray | None = None
 
     def __post_init__(self) -> None:
         self._check_part("train", self.x_train, self.y_train)
         self._check_part("test", self.x_test, self.y_test)
+        if self.group_train is not None and self.group_train.shape != self.y_train.shape:
+            raise ValueError(
+                f"{self.name}: {len(self.y_train)} training samples need as many groups, "
+                f"got shape {self.group_train.shape}"
+            )
         if self.x_train.shape[1:] != self.x_test.shape[1:]:
             raise ValueError(
                 f"{self.name}: a training sample has shape {self.x_train.shape[1:]}, "

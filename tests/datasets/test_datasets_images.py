@@ -108,6 +108,10 @@ def test_norb(real):
         assert np.bincount(y).tolist() == [4860] * 5
         assert y[:6].tolist() == [0, 1, 2, 3, 4, 0]
     assert split.classes == ("animal", "human", "airplane", "truck", "car")
+    # Five toys of each class, from all sides and in all lights: 972 pairs of each.
+    toys, counts = np.unique([split.y_train, split.group_train], axis=1, return_counts=True)
+    assert toys.tolist() == [np.repeat(range(5), 5).tolist(), [4, 6, 7, 8, 9] * 5]
+    assert counts.tolist() == [972] * 25
 
 
 @pytest.fixture

@@ -129,6 +129,7 @@ def test_split_describes_itself():
         ({"y_train": np.array([0, -1, 1])}, "train labels must lie in"),
         ({"y_test": np.array([0.0])}, "must be integers"),
         ({"x_test": np.zeros((1, 3))}, "must be equal"),
+        ({"group_train": np.zeros(2)}, "3 training samples need as many groups"),
     ],
 )
 def test_split_rejects_what_does_not_fit(changes, message):

@@ -1,19 +1,28 @@
 """Table II on digits, small: what a run gives, and that a cut one ends alike."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 
 from mixflow.datasets import DatasetError
+from mixflow.datasets.split import Split
 from mixflow.estimators import MixtureClassifier
 from mixflow.experiments import ParameterError, RunContext, find
+from mixflow.experiments.em_gm import table_2_data
 from mixflow.experiments.em_gm.table_2 import (
     EXPERIMENT,
     Table2,
     _classifier_parameters,
     _test_metrics,
 )
-from mixflow.experiments.em_gm.table_2_data import Cell, _side_by_side, load_cell
-from mixflow.experiments.em_gm.table_2_recipes import COMPONENTS, n_blocks, recipe
+from mixflow.experiments.em_gm.table_2_data import (
+    Cell,
+    _side_by_side,
+    load_cell,
+    validation_rows,
+)
+from mixflow.experiments.em_gm.table_2_recipes import COMPONENTS, Model, n_blocks, recipe
 from mixflow.results import Store
 from mixflow.training.resume import Saver
 
@@ -119,7 +128,66 @@ def test_the_paper_profile_has_norb_too():
         for k in COMPONENTS
         for seed in range(3)
     }
-    assert {c.dataset for c in EXPERIMENT.configs("laptop")} == {"letter", "satimage"}
+
+
+def test_the_laptop_profile_has_norb_at_a_quarter_of_the_side():
+    configs = [c for c in EXPERIMENT.configs("laptop") if c.dataset.startswith("norb")]
+    assert {c.dataset for c in configs} == {"norb-8x16"}
+    assert {(c.n_components, c.seed) for c in configs if c.model == "GenMM"} == {
+        (k, seed) for k in COMPONENTS for seed in range(3)
+    }
+    assert {c.model for c in configs} == set(get_args(Model)) - {"GenMM as published"}
+
+
+def test_a_model_without_a_recipe_is_refused():
+    with pytest.raises(ParameterError, match="no recipe of 'GenMM as published'.*'GenMM'"):
+        EXPERIMENT.configure("laptop", dataset="norb-8x16", model="GenMM as published")
+
+
+def norb_cell(dataset, model, monkeypatch):
+    """Two toys of each of five classes, four pairs of each."""
+    x = np.random.default_rng(0).integers(0, 256, (40, 2, 32, 32)).astype(np.uint8)
+    y, toy = np.repeat(np.arange(5), 8), np.tile([4, 4, 6, 6], 10)
+    split = Split(x, y, x[:10], y[:10], "norb", tuple("abcde"), group_train=toy)
+    asked = []
+    monkeypatch.setattr(
+        table_2_data, "load_split", lambda name, split_seed: asked.append(name) or split
+    )
+    return load_cell(dataset, model), asked, x
+
+
+@pytest.mark.parametrize(
+    ("dataset", "model", "n_pixels", "centred"),
+    [
+        ("norb", "GenMM as published", 2048, True),
+        ("norb", "GenMM", 512, True),
+        ("norb-8x16", "GenMM", 128, False),
+        ("norb-8x16", "kNN", 128, False),
+    ],
+)
+def test_norb_comes_as_its_models_take_it(dataset, model, n_pixels, centred, monkeypatch):
+    cell, asked, x = norb_cell(dataset, model, monkeypatch)
+    assert asked == ["norb"]
+    assert cell.x_train.shape == (40, n_pixels)
+    grey = (cell.x_train + 0.5) * 255 if centred else cell.x_train
+    np.testing.assert_allclose(grey.mean(1), x.mean((1, 2, 3)), rtol=1e-5)
+    assert cell.log_unit == pytest.approx(n_pixels * np.log(255) if centred else 0.0)
+
+
+def test_whole_toys_choose_the_epoch(monkeypatch):
+    cell, *_ = norb_cell("norb-8x16", "GenMM", monkeypatch)
+    for seed, toy in ((0, 4), (1, 6), (2, 4)):
+        rows, held = validation_rows(cell, 0.1, seed)
+        assert set(cell.group[held]) == {toy}
+        assert set(cell.group[rows]) == {4, 6} - {toy}
+        assert np.bincount(cell.y_train[held]).tolist() == [4] * 5
+
+
+def test_a_share_of_every_class_chooses_where_samples_show_no_objects():
+    y = np.repeat([0, 1], 20)
+    rows, held = validation_rows(Cell(y, y, y, y, 0.0, np.ones(2)), 0.1, 0)
+    assert np.bincount(y[held]).tolist() == [2, 2]
+    assert sorted([*rows, *held]) == list(range(40))
 
 
 def test_two_cameras_stand_side_by_side():
@@ -139,6 +207,7 @@ def test_two_cameras_stand_side_by_side():
         ("letter", "GenMM as published", (1, 4, 4)),
         ("norb", "GenMM", (1, 16, 32)),
         ("norb", "GenMM as published", (1, 32, 64)),
+        ("norb-8x16", "GenMM", None),
     ],
 )
 def test_a_model_is_told_what_it_takes(dataset, model, shape):

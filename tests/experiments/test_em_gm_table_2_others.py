@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from sklearn.model_selection import GridSearchCV
 
 from mixflow.experiments import RunContext, find
 from mixflow.experiments.em_gm import table_2_context, table_2_sharing
-from mixflow.experiments.em_gm.table_2_data import load_cell
+from mixflow.experiments.em_gm.table_2_data import Cell, load_cell
 
 
 def run(experiment, folder, **values):
@@ -32,6 +33,30 @@ def test_a_classifier_is_searched_on_the_training_split_alone(tmp_path, monkeypa
     assert rows[0]["setting"] == rows[1]["setting"]
     assert rows[0]["value"] > 0.95
     assert rows[1]["value"] < 0.1
+
+
+def test_parameters_are_chosen_on_whole_objects(monkeypatch):
+    """Copies of an object are near it: within objects one neighbour is right, across them never."""
+    rng = np.random.default_rng(0)
+    group, y = np.repeat(np.arange(20), 10), np.repeat(np.arange(20) % 2, 10)
+    x = rng.normal(size=(20, 5))[group] + 0.01 * rng.normal(size=(200, 5))
+    config = table_2_context.EXPERIMENT.configure("smoke", folds=5)
+    model = table_2_context.classifier("kNN", 0)
+    scores = []
+    monkeypatch.setattr(table_2_context, "GRIDS", {"kNN": {"n_neighbors": [1]}})
+
+    class Recorded(GridSearchCV):
+        def fit(self, *args, **kwargs):
+            super().fit(*args, **kwargs)
+            scores.append(self.best_score_)
+            return self
+
+    monkeypatch.setattr(table_2_context, "GridSearchCV", Recorded)
+    for groups in (None, group):
+        cell = Cell(x, y, x, y, 0.0, np.ones(2) / 2, group=groups)
+        table_2_context._search(config, model, cell)
+    assert scores[0] == 1
+    assert scores[1] < 0.9
 
 
 def test_the_smoke_plan_of_the_context_runs(tmp_path):
