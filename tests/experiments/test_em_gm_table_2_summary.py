@@ -122,3 +122,11 @@ def test_ways_to_share_stand_in_order():
     ]
     assert table["gain"].to_numpy() == pytest.approx(0.1)
     assert set(summary.sharing_shown(table)["gained by pooling (points)"]) == {"+10.00"}
+
+
+def test_what_the_laptop_does_with_norb_is_read_from_its_settings(monkeypatch):
+    monkeypatch.setitem(summary.REDUCED, "norb-8x16", (1, 2, 4))
+    monkeypatch.setitem(summary.RECIPES["norb-8x16"], "GenMM", {"epochs": 7})
+    said = summary.norb_at_laptop()
+    assert "2 x 4 for 32 x 64" in said
+    assert "with 7 epochs" in said

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import page_trend_test, spearmanr
 
-from mixflow.experiments.em_gm.table_2_recipes import OTHER_COMPONENTS
+from mixflow.experiments.em_gm.table_2_data import REDUCED, SHAPES
+from mixflow.experiments.em_gm.table_2_recipes import OTHER_COMPONENTS, RECIPES
 from mixflow.results import Target
 
 OURS, PUBLISHED, GAUSSIAN = "GenMM", "GenMM as published", "GMM full covariance"
@@ -23,6 +24,20 @@ PROTOCOLS = {
     LAST: "last epoch",
     CHOSEN: "validation-chosen",
 }
+
+
+def norb_at_laptop() -> str:
+    """Say, as a list item, what the laptop profile does with Norb."""
+    (_, *full), (_, *reduced) = SHAPES["norb"], REDUCED["norb-8x16"]
+    return (
+        "- **Norb at laptop**: both cameras side by side, as published, but blocks of pixels are "
+        f"averaged to {' x '.join(map(str, reduced))} for {' x '.join(map(str, full))}. All models "
+        f"take these as vectors; flows have Satimage's recipe, with "
+        f"{RECIPES['norb-8x16'][OURS]['epochs']} epochs. The toys of the test split are not those "
+        "of the training split, so an epoch or a parameter is chosen on a toy of every class that "
+        "was left out whole, and not on pairs of toys that were seen. The published model, at full "
+        "size, has its runs in the paper profile."
+    )
 
 
 def by_seed(rows: pd.DataFrame, model: str, metric: str) -> pd.DataFrame:
