@@ -202,6 +202,24 @@ for dataset, part in ways.groupby("dataset", sort=False):
 display(Markdown("- " + "\n- ".join(lines)))
 
 # %% [markdown]
+# What do flows divide? A class of small Norb shows five toys from all sides and in all lights, and
+# the test split shows five others. A mixture of as many flows as toys, fitted as in the table; its
+# flows are started by a Gaussian mixture, which is not told of toys:
+
+# %% tags=["hide-input"]
+parts = Page("em-gm/norb-components", profile)
+display(parts.source())
+learned, said = parts.runs[0].arrays, summary.components_said(parts.rows)
+show(
+    figures.components_of_classes(learned["typical"], learned["weights"], learned["classes"]),
+    alt="A panel for each class: a row of images for each component, of the training samples "
+    f"where its density is largest. {said}",
+    caption="Training samples where a component's density is largest, each of another toy; one "
+    "seed. The left camera; the flows see both.",
+)
+display(Markdown(said))
+
+# %% [markdown]
 # ## What Satimage is
 #
 # A sample of Satimage is a window of 3 x 3 pixels of one Landsat scene, in four bands, and its
@@ -280,10 +298,11 @@ page.provenance()
 # mixflow run em-gm/table-2 --profile laptop -p dataset=satimage
 # mixflow run em-gm/table-2-context --profile laptop
 # mixflow run em-gm/table-2-sharing --profile laptop
+# mixflow run em-gm/norb-components --profile laptop
 # mixflow run em-gm/satimage-windows --profile laptop
 # mixflow notebook 03_em_gm_table_2 -p profile=smoke
 # ```
 
 # %% tags=["hide-input"]
-for part in (page, context, divided, overlaps):
+for part in (page, context, divided, parts, overlaps):
     display(part.downloads())

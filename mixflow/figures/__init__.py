@@ -8,7 +8,7 @@ from mixflow.figures.classification import (
     curves_by_components,
 )
 from mixflow.figures.density import density, plane, side_by_side
-from mixflow.figures.table_2 import sharing
+from mixflow.figures.table_2 import components_of_classes, sharing
 from mixflow.figures.vmonf import (
     accuracies_over_epochs,
     contingency,
@@ -24,6 +24,7 @@ __all__ = [
     "accuracy_by_components",
     "accuracy_over_epochs",
     "by_components",
+    "components_of_classes",
     "contingency",
     "curves_by_components",
     "data_and_posterior",

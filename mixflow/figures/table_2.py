@@ -1,10 +1,14 @@
-"""What a class's flows gain by dividing its samples: table II of EM-GM, taken apart."""
+"""Table II of EM-GM, taken apart: what a class's flows gain by dividing its samples, and which."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from mixflow.figures.style import style
 
@@ -40,4 +44,33 @@ def sharing(tables: dict[str, pd.DataFrame]) -> Figure:
     panels[0, 0].set_ylabel("test accuracy (share)\nfilled: mixture, hollow: one flow alone")
     handles, labels = panels[0, 0].get_legend_handles_labels()
     fig.legend(handles, labels, loc="outside lower center", ncols=3)
+    return fig
+
+
+def components_of_classes(typical: NDArray, weights: NDArray, classes: Sequence[str]) -> Figure:
+    """Draw the typical samples of every class's components, a panel for each class.
+
+    Parameters
+    ----------
+    typical
+        (C, K, n, H, W) uint8; the n images of a component stand in a row.
+    weights
+        pi of the components, (C, K); the largest stands on top.
+    classes
+        Names of the C classes.
+    """
+    n_classes, k, n, height, width = typical.shape
+    size = (10.4, 1.2 + 10.4 / n_classes * k * height / (n * width))
+    fig, panels = plt.subplots(1, n_classes, figsize=size, layout="constrained", squeeze=False)
+    for axes, name, images, shares in zip(panels[0], classes, typical, weights, strict=True):
+        order = np.argsort(-shares)
+        rows = images[order].transpose(0, 2, 1, 3).reshape(k * height, n * width)
+        axes.imshow(rows, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axes.set_yticks(height * (np.arange(k) + 0.5), [f"{share:.2f}" for share in shares[order]])
+        axes.set_xticks([])
+        axes.tick_params(left=False)
+        for edge in height * np.arange(1, k):
+            axes.axhline(edge - 0.5, color="white", linewidth=1.5)
+        axes.set_title(name)
+    fig.supylabel(r"component's weight $\pi_k$", fontsize="medium")
     return fig

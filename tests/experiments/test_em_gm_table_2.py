@@ -18,8 +18,8 @@ from mixflow.experiments.em_gm.table_2 import (
 )
 from mixflow.experiments.em_gm.table_2_data import (
     Cell,
-    _side_by_side,
     load_cell,
+    side_by_side,
     validation_rows,
 )
 from mixflow.experiments.em_gm.table_2_recipes import COMPONENTS, Model, n_blocks, recipe
@@ -190,13 +190,13 @@ def test_a_share_of_every_class_chooses_where_samples_show_no_objects():
     assert sorted([*rows, *held]) == list(range(40))
 
 
-def test_two_cameras_stand_side_by_side():
+def test_two_cameras_standside_by_side():
     """A block of pixels is averaged within one camera; left stays left, in every row."""
     x = np.zeros((1, 2, 32, 32), dtype=np.uint8)
     x[0, 0, 4, 6], x[0, 1, 31, 31] = 40, 80
-    whole = _side_by_side(x, (1, 32, 64)).reshape(32, 64)
+    whole = side_by_side(x, (1, 32, 64)).reshape(32, 64)
     assert (whole[4, 6], whole[31, 63], whole.sum()) == (40, 80, 120)
-    reduced = _side_by_side(x, (1, 16, 32)).reshape(16, 32)
+    reduced = side_by_side(x, (1, 16, 32)).reshape(16, 32)
     assert (reduced[2, 3], reduced[15, 31], reduced.sum()) == (10, 20, 30)
 
 

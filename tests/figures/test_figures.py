@@ -105,3 +105,16 @@ def test_sharing_joins_one_flow_to_the_mixture():
     joined = fig.axes[0].get_lines()[0]
     assert joined.get_ydata().tolist() == [0.6, 0.95]
     assert [text.get_text() for text in fig.legends[0].get_texts()] == ["one EM", "apart"]
+
+
+def test_components_of_a_class_stand_in_the_order_of_their_weights():
+    typical = np.array([[10, 20], [30, 40]], np.uint8)[..., None, None, None] * np.ones(
+        (1, 1, 3, 2, 2), np.uint8
+    )
+    weights = np.array([[0.3, 0.7], [0.6, 0.4]])
+    fig = figures.components_of_classes(typical, weights, ["a", "b"])
+    first, second = fig.axes
+    assert first.images[0].get_array()[:, 0].tolist() == [20, 20, 10, 10]
+    assert second.images[0].get_array()[:, 0].tolist() == [30, 30, 40, 40]
+    assert [label.get_text() for label in first.get_yticklabels()] == ["0.70", "0.30"]
+    assert first.get_title() == "a"

@@ -76,8 +76,8 @@ def load_cell(dataset: str, model: str, split_seed: int = 0) -> Cell:
     x_train, x_test, log_unit = split.x_train, split.x_test, 0.0
     published = model == "GenMM as published"
     if dataset in REDUCED:
-        side_by_side = SHAPES[dataset] if published else REDUCED[dataset]
-        x_train, x_test = (_side_by_side(x, side_by_side) for x in (x_train, x_test))
+        reduced = SHAPES[dataset] if published else REDUCED[dataset]
+        x_train, x_test = (side_by_side(x, reduced) for x in (x_train, x_test))
     if image_shape(dataset, model) is not None:
         low, high = RANGES[dataset]
         x_train, x_test = ((x - low) / (high - low) - 0.5 for x in (x_train, x_test))
@@ -107,7 +107,7 @@ def validation_rows(cell: Cell, fraction: float, seed: int) -> tuple[np.ndarray,
     return divided[0], divided[1]
 
 
-def _side_by_side(x: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+def side_by_side(x: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     """Join two cameras, (N, 2, H, W) uint8, and average blocks of pixels: (N, prod(shape))."""
     n, cameras, height, width = x.shape
     factor = height // shape[1]

@@ -216,6 +216,26 @@ def sharing(rows: pd.DataFrame) -> pd.DataFrame:
     return table.assign(gain=table["test_accuracy"] - table["mean_flow_test_accuracy"])
 
 
+def components_said(rows: pd.DataFrame) -> str:
+    """Say what the metrics of ``em-gm/norb-components`` are, the mean over seeds."""
+    values = rows.groupby("metric")["value"]
+    mean, spread = values.mean(), values.std()
+    said = (
+        f"{mean['effective_components']:.2f} of the components of a class are in use (counted as "
+        "the exponential of the entropy of their weights). The largest responsibility of a sample "
+        f"is {mean['train_largest_responsibility']:.3f} on average in training and "
+        f"{mean['test_largest_responsibility']:.3f} on the test split."
+    )
+    if "agreement_with_toys" not in mean:
+        return said
+    agreement, sd = mean["agreement_with_toys"], spread["agreement_with_toys"]
+    return (
+        f"{said} The adjusted mutual information of component and toy, 0 by chance and 1 where "
+        f"every toy has a component of its own, is {agreement:.2f}"
+        + (f" ± {sd:.2f} (sd over seeds)." if sd == sd else ".")
+    )
+
+
 def sharing_shown(table: pd.DataFrame) -> pd.DataFrame:
     """Return what :func:`sharing` gives as the page shows it."""
     four, two = "{:.4f}".format, "{:.2f}".format
