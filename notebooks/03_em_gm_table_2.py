@@ -78,14 +78,8 @@ for dataset in shown:
 # cell was not run. The plain Gaussian mixture per class has the same K.
 
 # %% tags=["hide-input"]
-absent = [names[name] for name in ("letter", "satimage", "norb") if name not in shown]
-if absent:
-    text = (
-        f"**Not run: {', '.join(absent)}.** Nothing below is about it. The paper profile has "
-        "Norb's runs: the published model on both cameras side by side, and ours on images of "
-        "half the height and width; they need a GPU."
-    )
-    display(Markdown(text if profile != "smoke" else "The smoke profile runs on digits only."))
+if profile == "smoke":
+    display(Markdown("The smoke profile runs on digits only."))
 
 # %% [markdown]
 # ## Does accuracy rise with K?

@@ -32,6 +32,7 @@ def test_it_is_registered():
 def test_components_are_seen_to_be_toys(found):
     (arrays, metrics), *_ = found
     assert metrics["agreement_with_toys"] == pytest.approx(1)
+    assert 0 <= metrics["explained_brightness"] < 0.1  # images brighten with the row's number
     assert metrics["effective_components"] == pytest.approx(TOYS, abs=0.01)
     assert metrics["test_largest_responsibility"] > 0.99
     np.testing.assert_allclose(arrays["toys"].sum(1), 1)
@@ -56,6 +57,13 @@ def test_without_toys_the_densest_are_shown():
     assert found.tolist() == [[0, 2, 1], [3, 2, 1]]
 
 
+def test_what_parts_explain_of_a_variance():
+    values = np.array([0.0, 0.0, 4.0, 4.0])
+    assert norb_components._explained(values, np.array([0, 0, 1, 1])) == 1
+    assert norb_components._explained(values, np.array([0, 1, 0, 1])) == 0
+    assert norb_components._explained(values, np.array([0, 0, 1, 0])) == pytest.approx(1 / 3)
+
+
 def test_smoke_runs_and_is_told(tmp_path):
     (config,) = norb_components.EXPERIMENT.configs("smoke")
     result = norb_components.run(config, RunContext(checkpoint=tmp_path, progress=False))
@@ -67,6 +75,7 @@ def test_smoke_runs_and_is_told(tmp_path):
 def test_agreement_with_toys_is_told_with_its_spread():
     values = {"effective_components": 2, "train_largest_responsibility": 0.9}
     values |= {"test_largest_responsibility": 0.8, "agreement_with_toys": 0.25}
+    values |= {"explained_brightness": 0.5}
     rows = pd.DataFrame({"metric": [*values], "value": [*values.values()]})
     assert table_2_summary.components_said(rows).endswith("is 0.25.")
     twice = pd.concat([rows, rows.assign(value=rows["value"] + 0.1)])

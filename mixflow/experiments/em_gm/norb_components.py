@@ -53,6 +53,8 @@ def divided(
 
     ``agreement_with_toys`` is the adjusted mutual information of a training sample's most
     responsible component and its toy, the mean over classes: 0 by chance, 1 for one toy each.
+    ``explained_brightness`` is the share of the variance of images' mean grey level that this
+    component explains, the mean over classes: what the light sets, at least of Norb's.
 
     Parameters
     ----------
@@ -70,6 +72,7 @@ def divided(
         for part in ("train", "test")
     }
     metrics["effective_components"] = np.exp(entr(arrays["weights"]).sum(1)).mean()
+    metrics["explained_brightness"] = np.mean([c["brightness"] for c in classes])
     if cell.group is not None:
         metrics["agreement_with_toys"] = np.mean([c["agreement"] for c in classes])
     return arrays, {name: float(value) for name, value in metrics.items()}
@@ -94,9 +97,16 @@ def _of_class(
         "typical": images[rows[typical]],
         "toys": of_toy / of_toy.sum(0),
         "agreement": float(adjusted_mutual_info_score(toy, shares.argmax(1))),
+        "brightness": _explained(images[rows].mean((1, 2)), shares.argmax(1)),
         "train": shares.max(1),
         "test": mixture.posterior(x_test).amax(1).cpu().numpy(),
     }
+
+
+def _explained(values: NDArray, part: NDArray) -> float:
+    """Return the share of the variance of values (N,) between parts, numbered in (N,)."""
+    within = sum(values[part == k].var() * (part == k).mean() for k in np.unique(part))
+    return float(1 - within / values.var())
 
 
 def _densest(density: NDArray, groups: NDArray) -> NDArray:

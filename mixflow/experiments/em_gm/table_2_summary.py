@@ -224,7 +224,8 @@ def components_said(rows: pd.DataFrame) -> str:
         f"{mean['effective_components']:.2f} of the components of a class are in use (counted as "
         "the exponential of the entropy of their weights). The largest responsibility of a sample "
         f"is {mean['train_largest_responsibility']:.3f} on average in training and "
-        f"{mean['test_largest_responsibility']:.3f} on the test split."
+        f"{mean['test_largest_responsibility']:.3f} on the test split. The component explains "
+        f"{mean['explained_brightness']:.0%} of the variance of an image's mean grey level."
     )
     if "agreement_with_toys" not in mean:
         return said
