@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from mixflow.experiments.em_gm import table_2_summary as summary
+from mixflow.experiments.em_gm import table_2_ways as ways
 from mixflow.results import load_targets
 
 SEEDS, COMPONENTS = (0, 1, 2), (1, 2, 20)
@@ -48,13 +49,15 @@ def test_the_published_numbers_stand_beside_ours(rows):
     assert table.loc[3, ("ours, best recipe", "last epoch")] == ""
 
 
-def test_models_that_share_stand_in_the_table_where_they_were_run(rows):
-    column = ("ours, LatMM", "validation-chosen")
-    assert column not in summary.accuracies(rows, load_targets(), "letter")
+def test_models_that_share_stand_beside_genmm_where_they_were_run(rows):
+    assert summary.sharing_models(rows, "letter").empty
     lines = [row("LatMM", 2, seed, summary.CHOSEN, 0.9 + 0.01 * seed) for seed in SEEDS]
-    table = summary.accuracies(pd.concat([rows, pd.DataFrame(lines)]), load_targets(), "letter")
-    assert table.loc[2, column] == "0.9100\u00a0± 0.0100"
-    assert table.loc[1, column] == ""
+    table = summary.sharing_models(pd.concat([rows, pd.DataFrame(lines)]), "letter")
+    assert [*table] == ["GenMM", "LatMM"]
+    assert table.loc[2, "LatMM"] == "0.9100\u00a0± 0.0100"
+    assert table.loc[1, "LatMM"] == ""
+    assert table.loc[1, "GenMM"]
+    assert summary.sharing_models(rows, "satimage").empty
 
 
 def test_a_rise_is_told_from_a_fall(rows):
@@ -107,21 +110,32 @@ def test_series_are_said_with_their_means(rows):
 def test_ways_to_share_stand_in_order():
     metrics = ("train_accuracy", "test_accuracy", "mean_flow_test_accuracy", "train_nll")
     metrics += ("test_nll", "test_largest_responsibility")
-    ways = [(10, 1.0), (1, "per_dimension"), (1, 6.0), (2, 1.0), (1, 1.0)]
+    settings = [(10, 1.0), (1, "per_dimension"), (1, 6.0), (2, 1.0), (1, 1.0)]
     rows = pd.DataFrame(
         {**row("GenMM", 10, seed, metric, 0.5 + (0.1 if metric == "test_accuracy" else 0))}
         | {"config_n_blocks": blocks, "config_posterior_temperature": temperature}
-        for blocks, temperature in ways
+        for blocks, temperature in settings
         for seed in SEEDS
         for metric in metrics
     )
-    table = summary.sharing(rows)
+    table = ways.sharing(rows)
     assert table["way"].tolist() == [
         *("one EM, T = 1", "one EM, T = 6", "one EM, T = D", "2 blocks, an EM each, T = 1"),
         "10 flows apart, averaged",
     ]
     assert table["gain"].to_numpy() == pytest.approx(0.1)
-    assert set(summary.sharing_shown(table)["gained by pooling (points)"]) == {"+10.00"}
+    assert set(ways.sharing_shown(table)["gained by pooling (points)"]) == {"+10.00"}
+    (said,) = ways.sharing_said(table, {"letter": "Letter"})
+    assert said.startswith("Letter: *one EM, T = 1* reaches 0.6000: a flow alone 0.5000")
+    assert "*10 flows apart, averaged* reaches 0.6000" in said
+
+
+def test_what_the_protocol_flatters_is_said(rows):
+    said = summary.flattery_said(rows, load_targets(), "letter", "Letter")
+    assert said.startswith("Letter: with our recipe the best on test is")
+    assert "in the paper it is 1.04 above the last epoch" in said
+    assert summary.flattery_said(rows, load_targets(), "satimage", "Satimage") == ""
+    assert "paper" not in summary.flattery_said(rows, [], "letter", "Letter")
 
 
 def test_what_the_laptop_does_with_norb_is_read_from_its_settings(monkeypatch):

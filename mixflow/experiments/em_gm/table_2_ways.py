@@ -1,0 +1,100 @@
+"""What the page of table II says of flows that divide the samples of a class, or share them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from mixflow.experiments.em_gm.table_2_summary import points
+
+
+def sharing(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return a line per data set and way to share or divide samples.
+
+    Columns are ``dataset``, ``way`` and every metric, the mean over seeds; the ``gain`` is what
+    the mixture's test accuracy is above that of one flow of every class.
+    """
+    keys = ["dataset", "config_n_components", "config_n_blocks", "config_posterior_temperature"]
+    table = rows.pivot_table(index=keys, columns="metric", values="value", sort=False)
+    # Blocks from few to many, temperatures from low to high; T = D is the highest.
+    order = [
+        (data, b, np.inf if t == "per_dimension" else float(t)) for data, _, b, t in table.index
+    ]
+    table = table.iloc[sorted(range(len(order)), key=order.__getitem__)]
+    ways = [way(k, blocks, temperature) for _, k, blocks, temperature in table.index]
+    table = table.reset_index("dataset").reset_index(drop=True).rename_axis(columns=None)
+    table.insert(1, "way", ways)
+    return table.assign(gain=table["test_accuracy"] - table["mean_flow_test_accuracy"])
+
+
+def components_said(rows: pd.DataFrame) -> str:
+    """Say what the metrics of ``em-gm/norb-components`` are, the mean over seeds."""
+    values = rows.groupby("metric")["value"]
+    mean, spread = values.mean(), values.std()
+    said = (
+        f"{mean['effective_components']:.2f} of the components of a class are in use (counted as "
+        "the exponential of the entropy of their weights). The largest responsibility of a sample "
+        f"is {mean['train_largest_responsibility']:.3f} on average in training and "
+        f"{mean['test_largest_responsibility']:.3f} on the test split. The component explains "
+        f"{mean['explained_brightness']:.0%} of the variance of an image's mean grey level."
+    )
+    if "agreement_with_toys" not in mean:
+        return said
+    agreement, sd = mean["agreement_with_toys"], spread["agreement_with_toys"]
+    return (
+        f"{said} The adjusted mutual information of component and toy, 0 by chance and 1 where "
+        f"every toy has a component of its own, is {agreement:.2f}"
+        + (f" ± {sd:.2f} (sd over seeds)." if sd == sd else ".")
+    )
+
+
+def sharing_shown(table: pd.DataFrame) -> pd.DataFrame:
+    """Return what :func:`sharing` gives as the page shows it."""
+    four, two = "{:.4f}".format, "{:.2f}".format
+    shown = {
+        "data": table["dataset"],
+        "way": table["way"],
+        "largest responsibility": table["test_largest_responsibility"].map(two),
+        "accuracy, training": table["train_accuracy"].map(four),
+        "accuracy, test": table["test_accuracy"].map(four),
+        "one flow alone, test": table["mean_flow_test_accuracy"].map(four),
+        "gained by pooling (points)": points(table["gain"]),
+        "test nats": table["test_nll"].map(two),
+        "of these lost since training": (table["test_nll"] - table["train_nll"]).map(two),
+    }
+    return pd.DataFrame(shown)
+
+
+def way(n_components: int, n_blocks: int, temperature: float | str) -> str:
+    """Name a way of sharing: one EM, blocks, or flows that know nothing of each other."""
+    if n_blocks == n_components:
+        return f"{n_components} flows apart, averaged"
+    said = "T = D" if temperature == "per_dimension" else f"T = {float(temperature):g}"
+    many = "one EM" if n_blocks == 1 else f"{n_blocks} blocks, an EM each"
+    return f"{many}, {said}"
+
+
+def sharing_said(table: pd.DataFrame, names: Mapping[str, str]) -> list[str]:
+    """Say for each data set what the two extremes of :func:`sharing` reach, and which way is best.
+
+    Parameters
+    ----------
+    table
+        Of :func:`sharing`; its ways go from one EM to flows that know nothing of each other.
+    names
+        Data set -> what it is called.
+    """
+    lines = []
+    for dataset, part in table.groupby("dataset", sort=False):
+        by_way = part.set_index("way")
+        told = [
+            f"*{way}* reaches {by_way.loc[way, 'test_accuracy']:.4f}: a flow alone "
+            f"{by_way.loc[way, 'mean_flow_test_accuracy']:.4f}, and pooling gains "
+            f"{100 * by_way.loc[way, 'gain']:.2f} points"
+            for way in by_way.index[[0, -1]]
+        ]
+        best = by_way["test_accuracy"].idxmax()
+        lines.append(f"{names[str(dataset)]}: {'; '.join(told)}. Best is *{best}*.")
+    return lines
