@@ -23,7 +23,7 @@ def accuracy_by_components(series: dict[str, pd.DataFrame], *, dataset: str) -> 
     dataset
         For the axis label.
     """
-    fig, axes = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
+    fig, axes = plt.subplots(figsize=(6.4, 4.6), layout="constrained")
     for index, (name, table) in enumerate(series.items()):
         axes.errorbar(
             table.index, table["mean"], yerr=table["std"].fillna(0), label=name, capsize=3,
@@ -36,7 +36,7 @@ def accuracy_by_components(series: dict[str, pd.DataFrame], *, dataset: str) -> 
     axes.set_xlabel("K, components per class")
     axes.set_ylabel(f"test accuracy on {dataset} (share)")
     axes.grid(alpha=0.3)
-    axes.legend()
+    fig.legend(loc="outside lower center", ncols=2)
     return fig
 
 

@@ -23,8 +23,9 @@ def legend(axes):
 
 
 def test_accuracy_by_components(series):
-    axes = figures.accuracy_by_components(series, dataset="letter").axes[0]
-    assert legend(axes) == ["ours", "paper"]
+    fig = figures.accuracy_by_components(series, dataset="letter")
+    axes, (named,) = fig.axes[0], fig.legends  # outside, where it hides no point
+    assert [text.get_text() for text in named.get_texts()] == ["ours", "paper"]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "20"]
     assert "letter" in axes.get_ylabel()
 
