@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 from mixflow.datasets import registry
@@ -56,9 +58,7 @@ def data_folder() -> Path | None:
 
 def cache_folder() -> Path:
     """Return the user's cache folder for mixflow; it need not exist."""
-    import pooch
-
-    return Path(pooch.os_cache("mixflow"))
+    return Path(_pooch().os_cache("mixflow"))
 
 
 def locate(name: str, file: str, *, download: bool = True) -> Path:
@@ -176,18 +176,24 @@ def _check(item: DatasetFile, path: Path) -> FileStatus:
     return FileStatus(item.path, path, "ok" if found == expected else "corrupt", expected, found)
 
 
+def _pooch() -> ModuleType:
+    """Import pooch, late because it takes a while; in a page it would ask for widgets."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        import pooch
+    return pooch
+
+
 def _download(name: str, item: DatasetFile, state: FileStatus) -> Path:
     """Download a file into the cache from the first URL that serves the right bytes."""
     import zipfile
-
-    import pooch
 
     target = cache_folder() / item.path
     failures = []
     for url in item.urls:
         try:
             # Pooch writes to a temporary file and renames it once the checksum agrees.
-            pooch.retrieve(
+            _pooch().retrieve(
                 url,
                 known_hash=f"sha256:{item.sha256}",
                 fname=target.name,

@@ -1,5 +1,6 @@
 import hashlib
 import os
+import sys
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from mixflow.datasets import (
     verify,
 )
 from mixflow.datasets.catalogue import REGISTRY
+from mixflow.datasets.fetch import _pooch
 
 CONTENT = b"1 2 3\n4 5 6\n"
 FLIPPED = bytes([CONTENT[0] ^ 1]) + CONTENT[1:]
@@ -265,3 +267,16 @@ def test_sidecar_counts_for_rebuildable_files_only(register, put):
     assert verify("toy")[0].status == "corrupt"
     put("data")
     assert verify("toy")[0].expected == item.sha256
+
+
+def test_pooch_does_not_ask_for_widgets(tmp_path, monkeypatch, recwarn):
+    """Its progress bar does, when it is first imported in a notebook without them."""
+    (tmp_path / "pooch.py").write_text(
+        "import warnings\nwarnings.warn('IProgress not found. Please update jupyter')\n"
+        "warnings.warn('another')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "pooch")
+    assert _pooch().__file__ == str(tmp_path / "pooch.py")
+    assert [str(warning.message) for warning in recwarn] == ["another"]
+    del sys.modules["pooch"]
