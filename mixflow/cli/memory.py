@@ -20,7 +20,8 @@ def keep_freed_memory() -> bool:
     Returns
     -------
     bool
-        Whether the C library has such a call and took it: glibc does, others need none.
+        Whether the C library has such a call and took it, as glibc does; with others nothing
+        changes.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if mallopt is None:

@@ -8,7 +8,7 @@ from scipy.special import entr
 
 from mixflow.estimators import MixtureClassifier
 from mixflow.experiments.em_gm.classifier_config import Findings
-from mixflow.experiments.em_gm.classifier_models import FLOWS, Task, mixture_of
+from mixflow.experiments.em_gm.classifier_models import FLOWS, Task, mixture_of, standardised
 
 LEARNED = "components"
 
@@ -26,7 +26,7 @@ def components(model: MixtureClassifier, task: Task) -> Findings:
     for c, label in enumerate(model.classes_):
         mixture = mixture_of(model, c)
         x, x_test = (
-            torch.as_tensor((part - model.location_) / model.scale_).to(mixture.log_weights)
+            standardised(model, part)
             for part in (task.x[task.y == label], task.x_test[task.y_test == label])
         )
         shares = mixture.posterior(x)

@@ -176,6 +176,11 @@ def mixture_of(model: MixtureClassifier, c: int) -> GenMM:
     return model.mixture_.select(rows.to(model.mixture_.log_weights.device))
 
 
+def standardised(model: MixtureClassifier, x: np.ndarray) -> torch.Tensor:
+    """Return features (N, D) in the units that a classifier's mixtures take."""
+    return torch.as_tensor((x - model.location_) / model.scale_).to(model.mixture_.log_weights)
+
+
 def stopwatch(function: Callable[[], _Fitted]) -> tuple[_Fitted, float]:
     """Return what a function returns, and the processor seconds of this process."""
     start = time.process_time()

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from scipy.special import entr
@@ -16,8 +15,8 @@ from sklearn.metrics import adjusted_mutual_info_score
 from mixflow.datasets import load_split
 from mixflow.estimators import MixtureClassifier
 from mixflow.experiments.base import Experiment, Result, RunContext
-from mixflow.experiments.em_gm.classifier_models import mixture_of
-from mixflow.experiments.em_gm.table_2 import Table2, fit
+from mixflow.experiments.em_gm.classifier_models import mixture_of, standardised
+from mixflow.experiments.em_gm.table_2 import Table2, fit, rows_of
 from mixflow.experiments.em_gm.table_2_data import TABLE_NAMES, Cell, load_cell
 
 N_COMPONENTS, N_SHOWN = 5, 3  # as many components as a class has toys; pictures of each
@@ -36,14 +35,7 @@ def run(config: Table2, context: RunContext) -> Result:
     model = fit(config, context, "full", cell)
     costs = {"fit_seconds": time.perf_counter() - start}
     arrays, metrics = divided(model, cell, images)
-    same = {
-        "dataset": TABLE_NAMES.get(config.dataset, config.dataset),
-        "model": config.model,
-        "setting": f"K={config.n_components}",
-        "seed": config.seed,
-    }
-    rows = pd.DataFrame([{**same, "metric": m, "value": v} for m, v in sorted(metrics.items())])
-    return Result(rows, arrays | {"classes": np.array(classes)}, costs)
+    return Result(rows_of(config, metrics), arrays | {"classes": np.array(classes)}, costs)
 
 
 def divided(
@@ -85,8 +77,7 @@ def _of_class(
     """Return one class's part of the arrays, and its samples' largest responsibilities."""
     mixture, rows = mixture_of(model, c), np.flatnonzero(cell.y_train == c)
     x, x_test = (
-        torch.as_tensor((part - model.location_) / model.scale_).to(mixture.log_weights)
-        for part in (cell.x_train[rows], cell.x_test[cell.y_test == c])
+        standardised(model, part) for part in (cell.x_train[rows], cell.x_test[cell.y_test == c])
     )
     toy = np.zeros(len(rows), int) if cell.group is None else cell.group[rows]
     shares = mixture.posterior(x).cpu().numpy()

@@ -128,7 +128,7 @@ def run(config: Table2, context: RunContext) -> Result:
         metrics["test_accuracy_validation_chosen"] = float(arrays["test_accuracy"][chosen])
         metrics["validation_accuracy"] = float(validation[chosen])
         arrays["validation_accuracy"] = validation
-    return Result(_rows(config, metrics), arrays, costs)
+    return Result(rows_of(config, metrics), arrays, costs)
 
 
 def _validation_curve(config: Table2, context: RunContext, cell: Cell) -> np.ndarray:
@@ -210,7 +210,7 @@ def _run_gaussian(config: Table2, cell: Cell) -> Result:
         )
         scores.append(mixture.fit(part).score_samples(x_test) - np.log(scaler.scale_).sum())
     metrics = _test_metrics(config, cell, np.stack(scores, 1))
-    return Result(_rows(config, metrics), costs={"fit_seconds": time.perf_counter() - start})
+    return Result(rows_of(config, metrics), costs={"fit_seconds": time.perf_counter() - start})
 
 
 def _test_metrics(config: Table2, cell: Cell, log_prob: np.ndarray) -> dict[str, float]:
@@ -231,7 +231,8 @@ def _test_metrics(config: Table2, cell: Cell, log_prob: np.ndarray) -> dict[str,
     return metrics
 
 
-def _rows(config: Table2, metrics: Mapping[str, float]) -> pd.DataFrame:
+def rows_of(config: Table2, metrics: Mapping[str, float]) -> pd.DataFrame:
+    """Return metrics as result rows, named as the paper's table names data set and setting."""
     # The table is one split; what other splits give has a setting of its own.
     split = f" split={config.split_seed}" if config.split_seed else ""
     same = {
