@@ -185,13 +185,12 @@ class _Patches(torch.autograd.Function):
         """Map (K, N, H, W, C) to (K, N H W, size size C), zero beyond the border."""
         ctx.shape, ctx.size = x.shape, size
         k, n, height, width, c = x.shape
-        padded = F.pad(x, (0, 0, *[size // 2] * 4))
-        row = (width + size - 1) * c
-        image = (height + size - 1) * row
+        padded = F.pad(x.permute(0, 4, 1, 2, 3).contiguous(), [size // 2] * 4)
+        row, image, channel, component = _strides(x.shape, size)
         windows = padded.as_strided(
-            (k, n, height, width, size, size * c), (n * image, image, row, c, row, 1)
+            (k, size, size, c, n, height, width), (component, row, 1, channel, image, row, 1)
         )
-        return windows.reshape(k, -1, size * size * c)
+        return windows.reshape(k, size * size * c, -1).transpose(1, 2)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
@@ -206,17 +205,33 @@ class _Overlaid(torch.autograd.Function):
         """Map (K, N H W, size size C) to ``shape``, (K, N, H, W, C)."""
         ctx.size = size
         k, n, height, width, c = shape
-        taps = taps.view(k, n, height, width, size, size, c)
-        padded = taps.new_zeros(k, n, height + size - 1, width + size - 1, c)
-        for i in range(size):
-            for j in range(size):
-                padded[:, :, i : i + height, j : j + width] += taps[..., i, j, :]
+        row, image, _, _ = _strides(shape, size)
+        # On padded images a tap's neighbour lies at a fixed distance in memory, so that each
+        # tap is added for all channels, images and pixels in one long stretch.
+        padded = taps.new_zeros(k, size * size, c, n, image // row, row)
+        taps = taps.reshape(k, n, height, width, size * size, c)
+        padded[..., :height, :width] = taps.permute(0, 4, 5, 1, 2, 3)
+        flat = padded.view(k, size * size, c, -1)
+        total, length = flat[:, 0].clone(), flat.shape[-1]
+        for tap in range(1, size * size):
+            offset = tap // size * row + tap % size
+            total[..., offset:] += flat[:, tap, :, : length - offset]
         margin = size // 2
-        return padded[:, :, margin : margin + height, margin : margin + width]
+        total = total.view(k, c, n, image // row, row)
+        inside = total[..., margin : margin + height, margin : margin + width]
+        return inside.permute(0, 2, 3, 4, 1).contiguous()
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         return _Patches.apply(grad, ctx.size), None, None
+
+
+def _strides(shape: Sequence[int], size: int) -> tuple[int, int, int, int]:
+    """Return the distances between padded rows, images, channels and components in memory."""
+    _, n, height, width, c = shape
+    row = width + size - 1
+    image = (height + size - 1) * row
+    return row, image, n * image, c * n * image
 
 
 class ConvNet(nn.Module):

@@ -71,16 +71,22 @@ def clip_gradients(
     value, norm
         Largest absolute value, largest Euclidean norm; None leaves either out.
     """
+    parameters = list(parameters)
     grads = [p.grad for p in parameters if p.grad is not None]
     if value is not None:
         for grad in grads:
             grad.clamp_(-value, value)
-    if norm is not None and grads:
-        rows = [grad.view(n_components or 1, -1) for grad in grads]
-        total = torch.stack([row.square().sum(1) for row in rows]).sum(0).sqrt()
-        factor = (norm / (total + 1e-6)).clamp_max(1.0)[:, None]
-        for row in rows:
-            row.mul_(factor)
+    if norm is None or not grads:
+        return
+    if n_components is None or n_components == 1:
+        # The library's takes all gradients at once: fewer operations where these are small.
+        torch.nn.utils.clip_grad_norm_(parameters, norm)
+        return
+    rows = [grad.view(n_components, -1) for grad in grads]
+    total = torch.stack([row.square().sum(1) for row in rows]).sum(0).sqrt()
+    factor = (norm / (total + 1e-6)).clamp_max(1.0)[:, None]
+    for row in rows:
+        row.mul_(factor)
 
 
 def temperature_at(temperature: Temperature, share: float, n_features: int) -> float:
