@@ -29,6 +29,7 @@ _MODULES = {
     "em-gm/interpolation": "mixflow.experiments.em_gm.interpolation",
     "em-gm/long-flow": "mixflow.experiments.em_gm.long_flow",
     "em-gm/norb-components": "mixflow.experiments.em_gm.norb_components",
+    "em-gm/norb-light": "mixflow.experiments.em_gm.norb_light",
     "em-gm/satimage-windows": "mixflow.experiments.em_gm.satimage_windows",
     "em-gm/single-flow": "mixflow.experiments.em_gm.single_flow",
     "em-gm/table-1": "mixflow.experiments.em_gm.table_1",

@@ -19,6 +19,7 @@ from mixflow.experiments.em_gm.table_2 import (
 from mixflow.experiments.em_gm.table_2_data import (
     Cell,
     load_cell,
+    normalised,
     side_by_side,
     validation_rows,
 )
@@ -132,7 +133,7 @@ def test_the_paper_profile_has_norb_too():
 
 def test_the_laptop_profile_has_norb_at_a_quarter_of_the_side():
     configs = [c for c in EXPERIMENT.configs("laptop") if c.dataset.startswith("norb")]
-    assert {c.dataset for c in configs} == {"norb-8x16"}
+    assert {c.dataset for c in configs} == {"norb-8x16-normalised"}
     assert {(c.n_components, c.seed) for c in configs if c.model == "GenMM"} == {
         (k, seed) for k in COMPONENTS for seed in range(3)
     }
@@ -163,15 +164,27 @@ def norb_cell(dataset, model, monkeypatch):
         ("norb", "GenMM", 512, True),
         ("norb-8x16", "GenMM", 128, False),
         ("norb-8x16", "kNN", 128, False),
+        ("norb-8x16-normalised", "GenMM", 128, False),
     ],
 )
 def test_norb_comes_as_its_models_take_it(dataset, model, n_pixels, centred, monkeypatch):
     cell, asked, x = norb_cell(dataset, model, monkeypatch)
     assert asked == ["norb"]
     assert cell.x_train.shape == (40, n_pixels)
+    assert cell.log_unit == pytest.approx(n_pixels * np.log(255) if centred else 0.0)
+    if dataset.endswith("normalised"):
+        np.testing.assert_allclose(cell.x_train.mean(1), 0, atol=1e-6)
+        np.testing.assert_allclose(cell.x_train.std(1), 1, rtol=1e-5)
+        return
     grey = (cell.x_train + 0.5) * 255 if centred else cell.x_train
     np.testing.assert_allclose(grey.mean(1), x.mean((1, 2, 3)), rtol=1e-5)
-    assert cell.log_unit == pytest.approx(n_pixels * np.log(255) if centred else 0.0)
+
+
+def test_normalising_takes_brightness_and_contrast_out():
+    image = np.random.default_rng(0).integers(60, 120, (1, 128)).astype(np.float32)
+    found = normalised(np.concatenate([image, 2 * image - 30]))
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-5, atol=1e-6)
+    assert normalised(np.full((1, 4), 7.0)).tolist() == [[0.0] * 4]
 
 
 def test_whole_toys_choose_the_epoch(monkeypatch):

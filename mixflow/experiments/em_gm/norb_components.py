@@ -17,7 +17,7 @@ from mixflow.estimators import MixtureClassifier
 from mixflow.experiments.base import Experiment, Result, RunContext
 from mixflow.experiments.em_gm.classifier_models import mixture_of, standardised
 from mixflow.experiments.em_gm.table_2 import Table2, fit, rows_of
-from mixflow.experiments.em_gm.table_2_data import TABLE_NAMES, Cell, load_cell
+from mixflow.experiments.em_gm.table_2_data import FILES, Cell, load_cell
 
 N_COMPONENTS, N_SHOWN = 5, 3  # as many components as a class has toys; pictures of each
 
@@ -116,7 +116,7 @@ def _densest(density: NDArray, groups: NDArray) -> NDArray:
 
 def pictures(dataset: str) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     """Return training images (N, H, W), of Norb's cameras the left one, and names of classes."""
-    split = load_split(TABLE_NAMES.get(dataset, dataset))
+    split = load_split(FILES.get(dataset, dataset))
     x = split.x_train
     if x.ndim == 4:
         return x[:, 0], split.classes
@@ -124,11 +124,15 @@ def pictures(dataset: str) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
 
 
 def plan(profile: str) -> Sequence[Mapping[str, Any]]:
-    """Return a mixture with a flow for each toy, with three seeds."""
+    """Return a mixture with a flow for each toy, as the images are and normalised, three seeds."""
     whole = {"validation_fraction": 0.0, "n_components": N_COMPONENTS}
     if profile == "smoke":
         return [{**whole, "n_components": 2, "epochs": 10, "seed": 0}]
-    return [{**whole, "dataset": "norb-8x16", "evaluate_every": 100, "seed": s} for s in range(3)]
+    return [
+        {**whole, "dataset": dataset, "evaluate_every": 100, "seed": seed}
+        for dataset in ("norb-8x16", "norb-8x16-normalised")
+        for seed in range(3)
+    ]
 
 
 EXPERIMENT = Experiment(

@@ -39,7 +39,7 @@ _COMMON = {"profile", "seed", "dataset", "split_seed", "model", "n_components"}
 _COMMON |= {"evaluate_every", "validation_fraction", "n_blocks"}
 # By profile, in the order of the plan. No processor trains all of Norb's pixels in a laptop's time.
 DATASETS: dict[str, tuple[Dataset, ...]] = {
-    "laptop": ("letter", "satimage", "norb-8x16"),
+    "laptop": ("letter", "satimage", "norb-8x16-normalised"),
     "paper": ("letter", "satimage", "norb"),
 }
 # Parameters that go to the classifier under their own names.
@@ -123,7 +123,7 @@ def run(config: Table2, context: RunContext) -> Result:
         ),
     }
     if config.validation_fraction > 0:
-        validation = _validation_curve(config, context, cell)
+        validation = validation_curve(config, context, cell)
         chosen = int(np.argmax(validation))
         metrics["test_accuracy_validation_chosen"] = float(arrays["test_accuracy"][chosen])
         metrics["validation_accuracy"] = float(validation[chosen])
@@ -131,7 +131,7 @@ def run(config: Table2, context: RunContext) -> Result:
     return Result(rows_of(config, metrics), arrays, costs)
 
 
-def _validation_curve(config: Table2, context: RunContext, cell: Cell) -> np.ndarray:
+def validation_curve(config: Table2, context: RunContext, cell: Cell) -> np.ndarray:
     """Fit on all but a part of the training split; return that part's accuracy by epoch."""
     rows, held = validation_rows(cell, config.validation_fraction, config.seed)
     companion = replace(

@@ -34,7 +34,7 @@ from mixflow.experiments.em_gm.table_2_data import TABLE_NAMES, Cell, load_cell
 Model = Literal[
     "kNN", "RBF-SVM", "random forest", "extra trees", "histogram gradient boosting", "QDA"
 ]
-ContextDataset = Literal["letter", "satimage", "norb-8x16", "digits"]
+ContextDataset = Literal["letter", "satimage", "norb-8x16-normalised", "digits"]
 TREES = 500
 # What cross-validation on the training split chooses from; the others keep their defaults.
 GRIDS: dict[str, dict[str, list[Any]]] = {
@@ -140,7 +140,7 @@ def plan(profile: str) -> Sequence[Mapping[str, Any]]:
         return [{"model": model, "seed": 0} for model in ("kNN", "random forest")]
     return [
         {"dataset": dataset, "model": model, "seed": seed}
-        for dataset, n_seeds in (("letter", 5), ("satimage", 5), ("norb-8x16", 3))
+        for dataset, n_seeds in (("letter", 5), ("satimage", 5), ("norb-8x16-normalised", 3))
         for model in ("kNN", "RBF-SVM", "QDA", *RANDOM)
         for seed in range(n_seeds if model in RANDOM else 1)
     ]

@@ -1,0 +1,45 @@
+"""Toys left out one by one: the plan, what is fitted to and what is classified."""
+
+import numpy as np
+import pytest
+
+from mixflow.experiments import RunContext, find
+from mixflow.experiments.em_gm import norb_light
+from mixflow.experiments.em_gm.table_2_data import Cell
+
+
+def test_the_plan_leaves_every_toy_out_at_every_k_raw_and_normalised():
+    configs = find("em-gm/norb-light").configs("laptop")
+    assert {(c.dataset, c.n_components, c.seed) for c in configs} == {
+        (dataset, k, toy)
+        for dataset in ("norb-8x16", "norb-8x16-normalised")
+        for k in norb_light.COMPONENTS
+        for toy in range(norb_light.TOYS)
+    }
+
+
+def test_a_toy_of_every_class_is_left_out_and_the_test_split_is_not_looked_at(
+    monkeypatch, tmp_path
+):
+    """Toy 4 lies where its own class is, toy 6 where the other class is: it is taken for that."""
+    rng = np.random.default_rng(0)
+    y, toy = np.repeat([0, 1], 60), np.tile([4, 4, 6], 40)
+    place = np.where(toy == 4, y, 1 - y)
+    x = 8.0 * place[:, None] + rng.normal(size=(120, 3))
+    nothing = np.full((2, 3), np.nan)
+    cell = Cell(x, y, nothing, y[:2], 0.0, np.ones(2) / 2, group=toy)
+    monkeypatch.setattr(norb_light, "load_cell", lambda *_: cell)
+    config = norb_light.EXPERIMENT.configure(
+        "laptop", dataset="norb-8x16-normalised", epochs=3, evaluate_every=100, seed=1
+    )
+    context = RunContext(checkpoint=tmp_path, progress=False)
+    (row,) = norb_light.run(config, context).rows.to_dict("records")
+    assert (row["dataset"], row["setting"], row["seed"]) == ("norb-8x16-normalised", "K=1", 1)
+    assert (row["metric"], row["value"]) == ("left_out_accuracy", pytest.approx(0.0))
+
+
+def test_smoke_runs(tmp_path):
+    for config in norb_light.EXPERIMENT.configs("smoke"):
+        context = RunContext(checkpoint=tmp_path / config.digest(), progress=False)
+        result = norb_light.run(config, context)
+        assert result.rows["value"].item() > 0.5
