@@ -1,4 +1,4 @@
-"""Norb's toys left out one by one: does K help toys never seen, and does the light matter?"""
+"""Norb's toys left out one by one: what K gives toys never seen, with the light and without."""
 
 from __future__ import annotations
 
