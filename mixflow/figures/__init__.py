@@ -8,7 +8,7 @@ from mixflow.figures.classification import (
     curves_by_components,
 )
 from mixflow.figures.density import density, plane, side_by_side
-from mixflow.figures.table_2 import components_of_classes, sharing
+from mixflow.figures.table_2 import components_of_classes, left_out, sharing
 from mixflow.figures.vmonf import (
     accuracies_over_epochs,
     contingency,
@@ -30,6 +30,7 @@ __all__ = [
     "data_and_posterior",
     "density",
     "image_grid",
+    "left_out",
     "plane",
     "samples_by_component",
     "sharing",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -44,6 +44,33 @@ def sharing(tables: dict[str, pd.DataFrame]) -> Figure:
     panels[0, 0].set_ylabel("test accuracy (share)\nfilled: mixture, hollow: one flow alone")
     handles, labels = panels[0, 0].get_legend_handles_labels()
     fig.legend(handles, labels, loc="outside lower center", ncols=3)
+    return fig
+
+
+def left_out(tables: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw the accuracy on what was left out against K, a panel for each table.
+
+    Parameters
+    ----------
+    tables
+        Title -> accuracies (share), a line for each object that was left out, a column for each K.
+    """
+    size = (1.2 + 3.4 * len(tables), 4.2)
+    fig, panels = plt.subplots(
+        1, len(tables), figsize=size, sharey=True, squeeze=False, layout="constrained"
+    )
+    for axes, (title, table) in zip(panels[0], tables.items(), strict=True):
+        for number, values in enumerate(table.to_numpy()):
+            axes.plot(table.columns, values, label=f"toy {number + 1}", **style(number))
+        axes.plot(table.columns, table.mean(), label="mean", color="black", linewidth=2.5)
+        axes.set_xscale("log")
+        axes.set_xticks(list(table.columns), [str(k) for k in table.columns])
+        axes.minorticks_off()
+        axes.set_xlabel("K, components per class")
+        axes.set_title(title)
+        axes.grid(alpha=0.3)
+    panels[0, 0].set_ylabel("accuracy on the toy left out (share)")
+    fig.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
     return fig
 
 

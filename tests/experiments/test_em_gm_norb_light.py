@@ -1,10 +1,12 @@
 """Toys left out one by one: the plan, what is fitted to and what is classified."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from mixflow import figures
 from mixflow.experiments import RunContext, find
-from mixflow.experiments.em_gm import norb_light
+from mixflow.experiments.em_gm import norb_light, table_2_ways
 from mixflow.experiments.em_gm.table_2_data import Cell
 
 
@@ -43,3 +45,23 @@ def test_smoke_runs(tmp_path):
         context = RunContext(checkpoint=tmp_path / config.digest(), progress=False)
         result = norb_light.run(config, context)
         assert result.rows["value"].item() > 0.5
+
+
+def test_what_was_left_out_is_shown_by_toy_and_k():
+    lines = [
+        {"dataset": dataset, "model": "GenMM", "metric": "left_out_accuracy", "seed": toy}
+        | {"config_n_components": k, "config_split_seed": 0, "value": base + toy / 10 + slope * k}
+        for dataset, base, slope in (("norb-8x16", 0.5, -0.01), ("norb-8x16-normalised", 0.4, 0.01))
+        for toy in range(4)
+        for k in norb_light.COMPONENTS
+    ]
+    tables = table_2_ways.left_out(pd.DataFrame(lines))
+    assert list(tables) == ["grey values as they are", "each image normalised"]
+    assert tables["each image normalised"].loc[2, 10] == pytest.approx(0.7)
+    shown = table_2_ways.left_out_shown(tables)
+    assert shown["K=1"].tolist() == ["0.6400", "0.5600"]
+    assert shown["gain"].tolist() == ["-0.0900", "+0.0900"]
+    assert shown["toys with a gain"].tolist() == ["0 of 4", "4 of 4"]
+    panels = figures.left_out(tables).axes
+    assert [panel.get_title() for panel in panels] == list(tables)
+    assert panels[1].get_lines()[-1].get_ydata().tolist() == pytest.approx([0.56, 0.59, 0.65])

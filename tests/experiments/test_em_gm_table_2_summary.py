@@ -139,8 +139,8 @@ def test_what_the_protocol_flatters_is_said(rows):
 
 
 def test_what_the_laptop_does_with_norb_is_read_from_its_settings(monkeypatch):
-    monkeypatch.setitem(summary.REDUCED, "norb-8x16", (1, 2, 4))
-    monkeypatch.setitem(summary.RECIPES["norb-8x16"], "GenMM", {"epochs": 7})
+    monkeypatch.setitem(summary.REDUCED, summary.NORB_AT_LAPTOP, (1, 2, 4))
+    monkeypatch.setitem(summary.RECIPES[summary.NORB_AT_LAPTOP], "GenMM", {"epochs": 7})
     said = summary.norb_at_laptop()
     assert "2 x 4 for 32 x 64" in said
     assert "with 7 epochs" in said

@@ -7,7 +7,14 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from mixflow.experiments.em_gm.table_2_summary import points
+from mixflow.experiments.em_gm.table_2_summary import OURS, by_seed, points, trend
+
+# What a data set of em-gm/norb-light and em-gm/norb-components is called.
+LIGHT = {
+    "norb-8x16": "grey values as they are",
+    "norb-8x16-normalised": "each image normalised",
+    "digits": "digits",
+}
 
 
 def sharing(rows: pd.DataFrame) -> pd.DataFrame:
@@ -48,6 +55,29 @@ def components_said(rows: pd.DataFrame) -> str:
         f"every toy has a component of its own, is {agreement:.2f}"
         + (f" ± {sd:.2f} (sd over seeds)." if sd == sd else ".")
     )
+
+
+def left_out(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the accuracies of ``em-gm/norb-light``: what images are -> toys (lines) by K."""
+    return {
+        said: by_seed(rows[rows["dataset"] == dataset], OURS, "left_out_accuracy")
+        for dataset, said in LIGHT.items()
+        if dataset in set(rows["dataset"])
+    }
+
+
+def left_out_shown(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return what :func:`left_out` gives as the page shows it: means over toys and the trend."""
+    lines = []
+    for said, table in tables.items():
+        found = trend(table)
+        lines.append(
+            {"images": said, "toys": found["seeds"]}
+            | {f"K={k}": f"{mean:.4f}" for k, mean in table.mean().items()}
+            | {"gain": found["gain"], "toys with a gain": found["seeds with a gain"]}
+            | {name: found[name] for name in ("p (Page's trend test)",)}
+        )
+    return pd.DataFrame(lines)
 
 
 def sharing_shown(table: pd.DataFrame) -> pd.DataFrame:
