@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -20,9 +19,9 @@ from mixflow.experiments.em_gm.table_2_data import (
     TABLE_NAMES,
     UNEQUAL,
     Cell,
+    companion,
     image_shape,
     load_cell,
-    validation_rows,
 )
 from mixflow.experiments.em_gm.table_2_recipes import (
     COMPONENTS,
@@ -123,7 +122,7 @@ def run(config: Table2, context: RunContext) -> Result:
         ),
     }
     if config.validation_fraction > 0:
-        validation = validation_curve(config, context, cell)
+        validation = _validation_curve(config, context, cell)
         chosen = int(np.argmax(validation))
         metrics["test_accuracy_validation_chosen"] = float(arrays["test_accuracy"][chosen])
         metrics["validation_accuracy"] = float(validation[chosen])
@@ -131,17 +130,10 @@ def run(config: Table2, context: RunContext) -> Result:
     return Result(rows_of(config, metrics), arrays, costs)
 
 
-def validation_curve(config: Table2, context: RunContext, cell: Cell) -> np.ndarray:
+def _validation_curve(config: Table2, context: RunContext, cell: Cell) -> np.ndarray:
     """Fit on all but a part of the training split; return that part's accuracy by epoch."""
-    rows, held = validation_rows(cell, config.validation_fraction, config.seed)
-    companion = replace(
-        cell,
-        x_train=cell.x_train[rows],
-        y_train=cell.y_train[rows],
-        x_test=cell.x_train[held],
-        y_test=cell.y_train[held],
-    )
-    model = fit(config, context, "held-out", companion)
+    held_out = companion(cell, config.validation_fraction, config.seed)
+    model = fit(config, context, "held-out", held_out)
     accuracy: np.ndarray = model.history_["accuracy"].dropna().to_numpy()
     return accuracy
 

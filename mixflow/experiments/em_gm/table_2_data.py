@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.model_selection import train_test_split
@@ -111,6 +111,19 @@ def validation_rows(cell: Cell, fraction: float, seed: int) -> tuple[np.ndarray,
         rows, test_size=fraction, stratify=cell.y_train, random_state=seed
     )
     return divided[0], divided[1]
+
+
+def companion(cell: Cell, fraction: float, seed: int) -> Cell:
+    """Return the cell without its test part, divided by :func:`validation_rows`."""
+    rows, held = validation_rows(cell, fraction, seed)
+    return replace(
+        cell,
+        x_train=cell.x_train[rows],
+        y_train=cell.y_train[rows],
+        x_test=cell.x_train[held],
+        y_test=cell.y_train[held],
+        group=None if cell.group is None else cell.group[rows],
+    )
 
 
 def side_by_side(x: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
