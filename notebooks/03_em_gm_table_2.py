@@ -226,7 +226,10 @@ show(
 )
 
 # %% tags=["hide-input"]
-table_2_ways.left_out_shown(left).style.hide(axis="index")
+table_2_ways.left_out_shown(light.rows).style.hide(axis="index")
+
+# %% tags=["hide-input"]
+display(Markdown("\n".join(f"- {line}" for line in table_2_ways.left_out_said(light.rows))))
 
 # %% [markdown]
 # The table's Norb takes normalised images because of this comparison. An earlier version of this

@@ -52,19 +52,30 @@ def test_smoke_runs(tmp_path):
 
 def test_what_was_left_out_is_shown_by_toy_and_k():
     lines = [
-        {"dataset": dataset, "model": "GenMM", "metric": "left_out_accuracy", "seed": toy}
+        {"dataset": dataset, "model": "GenMM", "metric": metric, "seed": toy}
         | {"config_n_components": k, "config_split_seed": 0, "value": base + toy / 10 + slope * k}
-        for dataset, base, slope in (("norb-8x16", 0.5, -0.01), ("norb-8x16-normalised", 0.4, 0.01))
+        for dataset, sign in (("norb-8x16", -1), ("norb-8x16-normalised", 1))
+        for metric, base, slope in (
+            ("left_out_accuracy", 0.5, 0.01 * sign),
+            ("seen_accuracy", 0.6, 0.0),
+            ("left_out_nll", 40.0, -1.0 * sign),
+            ("seen_nll", 40.0, -2.0),
+        )
         for toy in range(4)
         for k in norb_light.COMPONENTS
     ]
-    tables = table_2_ways.left_out(pd.DataFrame(lines))
+    rows = pd.DataFrame(lines)
+    tables = table_2_ways.left_out(rows)
     assert list(tables) == ["grey values as they are", "each image normalised"]
-    assert tables["each image normalised"].loc[2, 10] == pytest.approx(0.7)
-    shown = table_2_ways.left_out_shown(tables)
-    assert shown["K=1"].tolist() == ["0.6400", "0.5600"]
-    assert shown["gain"].tolist() == ["-0.0900", "+0.0900"]
-    assert shown["toys with a gain"].tolist() == ["0 of 4", "4 of 4"]
+    assert tables["each image normalised"].loc[2, 10] == pytest.approx(0.8)
+    shown = table_2_ways.left_out_shown(rows)
+    assert shown["K"].tolist() == 2 * list(norb_light.COMPONENTS)
+    assert shown["accuracy, toy left out"].tolist()[::3] == ["0.6400", "0.6600"]
+    assert shown["difference"].tolist() == ["3.0", "12.0", "30.0", "1.0", "4.0", "10.0"]
+    raw, normalised = table_2_ways.left_out_said(rows)
+    assert "changes by -0.0900 on average, with a gain for 0 of 4 toys" in raw
+    assert "seen gains +18.0 nats, that of toys left out -9.0" in raw
+    assert "changes by +0.0900 on average, with a gain for 4 of 4 toys" in normalised
     panels = figures.left_out(tables).axes
     assert [panel.get_title() for panel in panels] == list(tables)
-    assert panels[1].get_lines()[-1].get_ydata().tolist() == pytest.approx([0.56, 0.59, 0.65])
+    assert panels[1].get_lines()[-1].get_ydata().tolist() == pytest.approx([0.66, 0.69, 0.75])

@@ -13,6 +13,7 @@ from mixflow.experiments.em_gm.table_2_recipes import OTHER_COMPONENTS, RECIPES
 from mixflow.results import Target
 
 OURS, PUBLISHED, GAUSSIAN = "GenMM", "GenMM as published", "GMM full covariance"
+PAGE = "p (Page's trend test)"
 # Between one flow and GenMM; all have GenMM's recipe.
 SHARING = tuple(OTHER_COMPONENTS)
 (NORB_AT_LAPTOP,) = NORMALISED
@@ -142,7 +143,7 @@ def trend(values: pd.DataFrame) -> dict[str, object]:
         "seeds with a gain": f"{int((gain > 0).sum())} of {len(values)}",
         "best K": list(values)[int(np.argmax(values.mean()))],
         "Spearman's rho, mean over seeds": f"{np.mean(rho):.2f}",
-        "p (Page's trend test)": f"{page_trend_test(values).pvalue:.1e}" if several else "",
+        PAGE: f"{page_trend_test(values).pvalue:.1e}" if several else "",
     }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from mixflow.experiments.em_gm.table_2_summary import OURS, by_seed, points, trend
+from mixflow.experiments.em_gm.table_2_summary import OURS, PAGE, by_seed, points, trend
 
 # What a data set of em-gm/norb-light and em-gm/norb-components is called.
 LIGHT = {
@@ -57,27 +57,55 @@ def components_said(rows: pd.DataFrame) -> str:
     )
 
 
-def left_out(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return the accuracies of ``em-gm/norb-light``: what images are -> toys (lines) by K."""
+def left_out(rows: pd.DataFrame, metric: str = "left_out_accuracy") -> dict[str, pd.DataFrame]:
+    """Return a metric of ``em-gm/norb-light``: what images are -> toys (lines) by K."""
     return {
-        said: by_seed(rows[rows["dataset"] == dataset], OURS, "left_out_accuracy")
+        said: by_seed(rows[rows["dataset"] == dataset], OURS, metric)
         for dataset, said in LIGHT.items()
         if dataset in set(rows["dataset"])
     }
 
 
-def left_out_shown(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return what :func:`left_out` gives as the page shows it: means over toys and the trend."""
+def left_out_shown(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return what ``em-gm/norb-light`` measures as the page shows it: means over toys, by K."""
     lines = []
-    for said, table in tables.items():
-        found = trend(table)
-        lines.append(
-            {"images": said, "toys": found["seeds"]}
-            | {f"K={k}": f"{mean:.4f}" for k, mean in table.mean().items()}
-            | {"gain": found["gain"], "toys with a gain": found["seeds with a gain"]}
-            | {name: found[name] for name in ("p (Page's trend test)",)}
+    for said, accuracy in left_out(rows).items():
+        seen, nll, seen_nll = (
+            left_out(rows, metric)[said].mean()
+            for metric in ("seen_accuracy", "left_out_nll", "seen_nll")
         )
+        lines += [
+            {
+                "images": said,
+                "K": k,
+                "accuracy, toys seen": f"{seen[k]:.4f}",
+                "accuracy, toy left out": f"{accuracy[k].mean():.4f}",
+                "nats, toys seen": f"{seen_nll[k]:.1f}",
+                "nats, toy left out": f"{nll[k]:.1f}",
+                "difference": f"{nll[k] - seen_nll[k]:.1f}",
+            }
+            for k in accuracy.columns
+        ]
     return pd.DataFrame(lines)
+
+
+def left_out_said(rows: pd.DataFrame) -> list[str]:
+    """Say for each kind of images what the largest K gains over the smallest, and for how many."""
+    lines = []
+    for said, accuracy in left_out(rows).items():
+        found = trend(accuracy)
+        tested = f" (p = {found[PAGE]} by Page's trend test)" if found[PAGE] else ""
+        gains = {}
+        for part in ("seen", "left_out"):
+            nll = left_out(rows, f"{part}_nll")[said].mean()
+            gains[part] = nll.iloc[0] - nll.iloc[-1]
+        lines.append(
+            f"{said.capitalize()}: from K = {accuracy.columns[0]} to {accuracy.columns[-1]} "
+            f"accuracy on a toy left out changes by {found['gain']} on average, with a gain for "
+            f"{found['seeds with a gain']} toys{tested}. The log density of toys seen gains "
+            f"{gains['seen']:+.1f} nats, that of toys left out {gains['left_out']:+.1f}."
+        )
+    return lines
 
 
 def sharing_shown(table: pd.DataFrame) -> pd.DataFrame:
