@@ -135,7 +135,7 @@ def trend(values: pd.DataFrame) -> dict[str, object]:
     smallest, largest = values.columns[0], values.columns[-1]
     gain = values[largest] - values[smallest]
     rho = [spearmanr(values.columns, line).statistic for line in values.to_numpy()]
-    several = len(values) > 1
+    several = len(values) > 1 and values.shape[1] > 2
     return {
         "seeds": len(values),
         "K": f"{smallest} to {largest}",

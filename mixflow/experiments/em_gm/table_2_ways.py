@@ -93,7 +93,7 @@ def left_out_said(rows: pd.DataFrame) -> list[str]:
     """Say for each kind of images what the largest K gains over the smallest, and for how many."""
     lines = []
     for said, accuracy in left_out(rows).items():
-        found = trend(accuracy)
+        found = trend(accuracy.dropna())
         tested = f" (p = {found[PAGE]} by Page's trend test)" if found[PAGE] else ""
         gains = {}
         for part in ("seen", "left_out"):
