@@ -132,19 +132,11 @@ display(Markdown("\n".join(f"- {line}" for line in said if line)))
 
 # %% tags=["hide-input"]
 context = Page("em-gm/table-2-context", profile)
-cited = {
-    dataset: {
-        t.setting: t.value
-        for t in targets
-        if (t.dataset, t.model) == (dataset, "state of the art cited")
-    }
-    for dataset in shown
-}
 for dataset in shown:
     table = summary.others(
         context.rows[context.rows["dataset"] == dataset],
         page.rows[page.rows["dataset"] == dataset],
-        cited[dataset],
+        summary.cited(targets, dataset),
     )
     display(Markdown(f"### {names[dataset]}"))
     display(table.style.hide(axis="index"))
@@ -167,14 +159,7 @@ table_2_ways.sharing_shown(ways).style.hide(axis="index")
 # %% tags=["hide-input"]
 show(
     figures.sharing({names[d]: part for d, part in ways.groupby("dataset", sort=False)}),
-    alt="Test accuracy of the mixture and of one flow alone, against the mean largest "
-    "responsibility. "
-    + " ".join(
-        f"{names[line.dataset]}, {line.way}: {line.mean_flow_test_accuracy:.4f} alone, "
-        f"{line.test_accuracy:.4f} pooled, largest responsibility "
-        f"{line.test_largest_responsibility:.2f}."
-        for line in ways.itertuples()
-    ),
+    alt=table_2_ways.sharing_drawn(ways, names),
     caption="What one flow of every class reaches alone (hollow), and the mixture (filled).",
 )
 
@@ -215,13 +200,7 @@ left = table_2_ways.left_out(light.rows)
 display(light.source())
 show(
     figures.left_out(left),
-    alt="Accuracy on the toys left out against K. "
-    + " ".join(
-        f"{images}: on average "
-        + ", ".join(f"{value:.4f} at K={k}" for k, value in table.mean().items())
-        + "."
-        for images, table in left.items()
-    ),
+    alt=table_2_ways.left_out_drawn(left),
     caption="Accuracy on a toy of every class that was left out, against K; black: the mean.",
 )
 

@@ -68,6 +68,8 @@ def test_what_was_left_out_is_shown_by_toy_and_k():
     tables = table_2_ways.left_out(rows)
     assert list(tables) == ["grey values as they are", "each image normalised"]
     assert tables["each image normalised"].loc[2, 10] == pytest.approx(0.8)
+    drawn = table_2_ways.left_out_drawn(tables)
+    assert "each image normalised: on average 0.6600 at K=1, 0.6900 at K=4" in drawn
     shown = table_2_ways.left_out_shown(rows)
     assert shown["K"].tolist() == 2 * list(norb_light.COMPONENTS)
     assert shown["accuracy, toy left out"].tolist()[::3] == ["0.6400", "0.6600"]

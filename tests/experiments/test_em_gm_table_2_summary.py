@@ -93,7 +93,7 @@ def test_what_the_protocol_flatters(rows):
 
 def test_others_are_ranked_with_ours(rows):
     context = pd.DataFrame([row("kNN", 1, 0, "test_accuracy", 0.95)])
-    table = summary.others(context, rows, pd.Series({"cited": 0.5}))
+    table = summary.others(context, rows, {"cited": 0.5})
     assert table["classifier"].tolist() == ["kNN", "GenMM", "Gaussian mixture per class", "cited"]
     assert table.loc[1, "settings"] == "K=20, validation-chosen"
 
@@ -126,6 +126,7 @@ def test_ways_to_share_stand_in_order():
     assert table["gain"].to_numpy() == pytest.approx(0.1)
     assert set(ways.sharing_shown(table)["gained by pooling (points)"]) == {"+10.00"}
     (said,) = ways.sharing_said(table, {"letter": "Letter"})
+    assert "Letter, 10 flows apart, averaged: " in ways.sharing_drawn(table, {"letter": "Letter"})
     assert said.startswith("Letter: *one EM, T = 1* reaches 0.6000: a flow alone 0.5000")
     assert "*10 flows apart, averaged* reaches 0.6000" in said
 
@@ -144,3 +145,9 @@ def test_what_the_laptop_does_with_norb_is_read_from_its_settings(monkeypatch):
     said = summary.norb_at_laptop()
     assert "2 x 4 for 32 x 64" in said
     assert "with 7 epochs" in said
+
+
+def test_what_the_paper_cites_is_read_from_the_targets():
+    found = summary.cited(load_targets(), "satimage")
+    assert list(found) == ["label-consistent K-SVD (Jiang et al. 2013)"]
+    assert found["label-consistent K-SVD (Jiang et al. 2013)"] == pytest.approx(0.909, abs=1e-3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -191,7 +191,14 @@ def flattery_said(rows: pd.DataFrame, targets: Iterable[Target], dataset: str, n
     return f"{said}; in the paper it is {100 * paper.mean():.2f} above the last epoch."
 
 
-def others(context: pd.DataFrame, rows: pd.DataFrame, cited: pd.Series) -> pd.DataFrame:
+def cited(targets: Iterable[Target], dataset: str) -> dict[str, float]:
+    """Return what the paper cites as the state of the art: name -> accuracy as published."""
+    of = (dataset, "state of the art cited")
+    found = {t.setting: t.value for t in targets if (t.dataset, t.model) == of}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def others(context: pd.DataFrame, rows: pd.DataFrame, cited: Mapping[str, float]) -> pd.DataFrame:
     """Return other classifiers on one data set, ours among them, the best first.
 
     Parameters
@@ -201,7 +208,7 @@ def others(context: pd.DataFrame, rows: pd.DataFrame, cited: pd.Series) -> pd.Da
     rows
         Rows of ``em-gm/table-2``, of the same data set.
     cited
-        What the paper cites: name -> accuracy as published, on whatever split.
+        What :func:`cited` gives; on whatever split.
     """
     lines = [
         {"classifier": model, "settings": "; ".join(part["setting"].unique())}

@@ -89,6 +89,16 @@ def left_out_shown(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
+def left_out_drawn(tables: Mapping[str, pd.DataFrame]) -> str:
+    """Say what ``figures.left_out`` draws of :func:`left_out`, for its alternative text."""
+    return "Accuracy on the toys left out against K. " + " ".join(
+        f"{images}: on average "
+        + ", ".join(f"{value:.4f} at K={k}" for k, value in table.mean().items())
+        + "."
+        for images, table in tables.items()
+    )
+
+
 def left_out_said(rows: pd.DataFrame) -> list[str]:
     """Say for each kind of images what the largest K gains over the smallest, and for how many."""
     lines = []
@@ -123,6 +133,22 @@ def sharing_shown(table: pd.DataFrame) -> pd.DataFrame:
         "of these lost since training": (table["test_nll"] - table["train_nll"]).map(two),
     }
     return pd.DataFrame(shown)
+
+
+def sharing_drawn(table: pd.DataFrame, names: Mapping[str, str]) -> str:
+    """Say what ``figures.sharing`` draws of :func:`sharing`, for its alternative text.
+
+    ``names`` are those of :func:`sharing_said`.
+    """
+    return (
+        "Test accuracy of the mixture and of one flow alone, against the mean largest "
+        "responsibility. "
+    ) + " ".join(
+        f"{names[str(line.dataset)]}, {line.way}: {line.mean_flow_test_accuracy:.4f} alone, "
+        f"{line.test_accuracy:.4f} pooled, largest responsibility "
+        f"{line.test_largest_responsibility:.2f}."
+        for line in table.itertuples()
+    )
 
 
 def way(n_components: int, n_blocks: int, temperature: float | str) -> str:
