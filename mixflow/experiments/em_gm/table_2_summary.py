@@ -143,7 +143,7 @@ def trend(values: pd.DataFrame) -> dict[str, object]:
         "seeds with a gain": f"{int((gain > 0).sum())} of {len(values)}",
         "best K": list(values)[int(np.argmax(values.mean()))],
         "Spearman's rho, mean over seeds": f"{np.mean(rho):.2f}",
-        PAGE: f"{page_trend_test(values).pvalue:.1e}" if several else "",
+        PAGE: f"{page_trend_test(values).pvalue:.2g}" if several else "",
     }
 
 

@@ -80,8 +80,8 @@ def left_out_shown(rows: pd.DataFrame) -> pd.DataFrame:
                 "K": k,
                 "accuracy, toys seen": f"{seen[k]:.4f}",
                 "accuracy, toy left out": f"{accuracy[k].mean():.4f}",
-                "nats, toys seen": f"{seen_nll[k]:.1f}",
-                "nats, toy left out": f"{nll[k]:.1f}",
+                "NLL in nats, toys seen": f"{seen_nll[k]:.1f}",
+                "NLL, toy left out": f"{nll[k]:.1f}",
                 "difference": f"{nll[k] - seen_nll[k]:.1f}",
             }
             for k in accuracy.columns
