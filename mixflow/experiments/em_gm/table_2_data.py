@@ -46,7 +46,7 @@ class Cell:
         Features (N, D) and classes (N,).
     log_unit
         Log density in the model's units minus that in raw units, in nats; 0 where each image
-        is normalised, which no density in raw units survives.
+        is normalised: its density in raw units is lost.
     class_prior
         P(y) of the decision, shape (n_classes,).
     group
@@ -67,9 +67,9 @@ def load_cell(dataset: str, model: str, split_seed: int = 0) -> Cell:
 
     The published code takes images in [-0.5, 0.5], and so do all models of "norb"; the other models
     standardise by themselves. Images that are normalised have lost most of what the light did to
-    them. Pixels of digits that never vary are left out. The published model
-    decides by the largest likelihood; the others take the classes' shares in the training split
-    as priors where the classes are of unequal size.
+    them. Pixels of digits that never vary are left out. The published model decides by the largest
+    likelihood; the others take the classes' shares in the training split as priors where the
+    classes are of unequal size.
 
     Raises
     ------
