@@ -11,7 +11,7 @@ from mixflow.flows import (
     Rotation,
     Squeeze,
     VectorFlow,
-    networks,
+    convolutions,
 )
 from mixflow.flows.networks import BankConv, ChannelNorm
 
@@ -171,8 +171,8 @@ def test_ways_to_convolve_agree(size, kernel, channels, monkeypatch, perturb):
     x = torch.randn(3, 6, *size, channels[0], dtype=torch.double, requires_grad=True)
     found = {}
     for way, pixels, few in (("loop", 0, 0), ("dense", 99, 0), ("patches", 0, 2)):
-        monkeypatch.setattr(networks, "DENSE_PIXELS", pixels)
-        monkeypatch.setattr(networks, "FEW_CHANNELS", few)
+        monkeypatch.setattr(convolutions, "DENSE_PIXELS", pixels)
+        monkeypatch.setattr(convolutions, "FEW_CHANNELS", few)
         out = conv(x, norm)
         of = [x, conv.weight, conv.bias, norm.shift]
         found[way] = [conv(x), out, *torch.autograd.grad(out.square().sum(), of)]
@@ -184,8 +184,8 @@ def test_patches_and_their_adjoint_have_derivatives_of_all_orders():
     x = torch.randn(2, 1, 3, 2, 2, dtype=torch.double, requires_grad=True)
     taps = torch.randn(2, 6, 18, dtype=torch.double, requires_grad=True)
     for check in (torch.autograd.gradcheck, torch.autograd.gradgradcheck):
-        assert check(lambda x: networks._Patches.apply(x, 3).sin(), x)
-        assert check(lambda t: networks._Overlaid.apply(t, (2, 1, 3, 2, 2), 3).sin(), taps)
+        assert check(lambda x: convolutions._Patches.apply(x, 3).sin(), x)
+        assert check(lambda t: convolutions._Overlaid.apply(t, (2, 1, 3, 2, 2), 3).sin(), taps)
 
 
 def test_a_norm_folds_into_its_convolution(perturb):
