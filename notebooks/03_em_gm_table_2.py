@@ -190,9 +190,9 @@ for dataset, images in table_2_ways.LIGHT.items():
 
 # %% [markdown]
 # Components that follow the light leave every flow fewer samples of each toy and tell it nothing of
-# toys that it has not seen. If that is why K does not help, it should help once the light is out.
-# Each toy of the training split is left out in turn, with one of every class, and then classified;
-# no test sample is looked at:
+# toys that it has not seen. If that is why K does not help, it should help once brightness and
+# contrast are out (where the light comes from can still be seen). Each toy of the training split is
+# left out in turn, with one of every class, and then classified; no test sample is looked at:
 
 # %% tags=["hide-input"]
 light = Page("em-gm/norb-light", profile)

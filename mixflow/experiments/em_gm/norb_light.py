@@ -1,4 +1,4 @@
-"""Norb's toys left out one by one: what K gives toys never seen, with the light and without."""
+"""Norb's toys left out one by one: what K gives toys never seen, raw and normalised."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def plan(profile: str) -> Sequence[Mapping[str, Any]]:
 
 EXPERIMENT = Experiment(
     name="em-gm/norb-light",
-    title="Norb's toys left out one by one, as they are and without the light",
+    title="Norb's toys left out one by one, as they are and normalised",
     config=Table2,
     run=run,
     defaults={"smoke": {"dataset": "digits"}, "laptop": {}, "paper": {}},

@@ -34,8 +34,8 @@ def norb_at_laptop() -> str:
     return (
         "- **Norb at laptop**: both cameras side by side, as published, but blocks of pixels are "
         f"averaged to {' x '.join(map(str, reduced))} for {' x '.join(map(str, full))}, and each "
-        "image is shifted and scaled to mean 0 and standard deviation 1, which takes out most of "
-        "what the light did; its density in grey values is lost with that. All models take these "
+        "image is shifted and scaled to mean 0 and standard deviation 1, which takes out brightness "
+        "and contrast, not the light's direction; its density in grey values is lost with that. All models take these "
         f"as vectors; flows have Satimage's recipe, with {RECIPES[NORB_AT_LAPTOP][OURS]['epochs']} "
         "epochs. The toys of the test split are not those "
         "of the training split, so an epoch or a parameter is chosen on a toy of every class that "
