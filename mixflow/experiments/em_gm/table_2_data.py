@@ -66,7 +66,8 @@ def load_cell(dataset: str, model: str, split_seed: int = 0) -> Cell:
     """Load a split and scale it as the model expects.
 
     The published code takes images in [-0.5, 0.5], and so do all models of "norb"; the other models
-    standardise by themselves. Images that are normalised have lost their brightness and contrast. Pixels of digits that never vary are left out. The published model decides by the largest
+    standardise by themselves. Images that are normalised have lost their brightness and contrast.
+    Pixels of digits that never vary are left out. The published model decides by the largest
     likelihood; the others take the classes' shares in the training split as priors where the
     classes are of unequal size.
 
