@@ -39,8 +39,8 @@ def norb_at_laptop() -> str:
         "lost with that. All models take these as vectors; flows have Satimage's recipe, with "
         f"{RECIPES[NORB_AT_LAPTOP][OURS]['epochs']} epochs. The toys of the test split are not "
         "those of the training split, so an epoch or a parameter is chosen on a toy of every class "
-        "that was left out whole, and not on pairs of toys that were seen (but gradient boosting stops, "
-        "as elsewhere, by a tenth drawn at random). The published model, at full "
+        "that was left out whole, and not on pairs of toys that were seen (but gradient "
+        "boosting stops, as elsewhere, by a tenth drawn at random). The published model, at full "
         "size, has its runs in the paper profile."
     )
 
