@@ -30,6 +30,7 @@ _MODULES = {
     "em-gm/long-flow": "mixflow.experiments.em_gm.long_flow",
     "em-gm/norb-components": "mixflow.experiments.em_gm.norb_components",
     "em-gm/norb-light": "mixflow.experiments.em_gm.norb_light",
+    "em-gm/satimage-recipes": "mixflow.experiments.em_gm.satimage_recipes",
     "em-gm/satimage-windows": "mixflow.experiments.em_gm.satimage_windows",
     "em-gm/single-flow": "mixflow.experiments.em_gm.single_flow",
     "em-gm/table-1": "mixflow.experiments.em_gm.table_1",

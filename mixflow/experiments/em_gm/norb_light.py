@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from mixflow.experiments.base import Experiment, Result, RunContext
 from mixflow.experiments.em_gm.table_2 import Table2, fit, rows_of
-from mixflow.experiments.em_gm.table_2_data import companion, load_cell
+from mixflow.experiments.em_gm.table_2_data import Cell, companion, load_cell
 
 COMPONENTS, TOYS = (1, 4, 10), 5
 EVERY = 4  # of so many training samples one is measured: as many as are left out
@@ -26,26 +26,33 @@ def run(config: Table2, context: RunContext) -> Result:
     start = time.perf_counter()
     model = fit(config, context, "held-out", cell)
     costs = {"fit_seconds": time.perf_counter() - start}
+    metrics = measure(model.log_prob_classes, cell)
+    # Under the data sets' own names: the table's "norb" are the normalised images alone.
+    return Result(rows_of(config, metrics).assign(dataset=config.dataset), costs=costs)
+
+
+def measure(log_prob_classes: Callable[[np.ndarray], np.ndarray], cell: Cell) -> dict[str, float]:
+    """Return accuracy, and NLL in nats in the model's units, on what was left out and was seen.
+
+    Parameters
+    ----------
+    log_prob_classes
+        Gives log p(x given y): (N, D) -> (N, n_classes).
+    cell
+        Of :func:`companion`: its test part is what was left out.
+    """
     seen = slice(None, None, EVERY)
     parts = {
         "left_out": (cell.x_test, cell.y_test),
         "seen": (cell.x_train[seen], cell.y_train[seen]),
     }
-    metrics = {
-        f"{part}_{name}": value
-        for part, (x, y) in parts.items()
-        for name, value in _measure(model.log_prob_classes(x), y, cell.class_prior).items()
-    }
-    # Under the data sets' own names: the table's "norb" are the normalised images alone.
-    return Result(rows_of(config, metrics).assign(dataset=config.dataset), costs=costs)
-
-
-def _measure(log_prob: np.ndarray, y: np.ndarray, prior: np.ndarray) -> dict[str, float]:
-    """Measure log p(x given y), (N, n_classes): accuracy and NLL in nats, in the model's units."""
-    return {
-        "accuracy": float(((log_prob + np.log(prior)).argmax(1) == y).mean()),
-        "nll": float(-log_prob[np.arange(len(y)), y].mean()),
-    }
+    metrics = {}
+    for part, (x, y) in parts.items():
+        log_prob = log_prob_classes(x)
+        right = (log_prob + np.log(cell.class_prior)).argmax(1) == y
+        metrics[f"{part}_accuracy"] = float(right.mean())
+        metrics[f"{part}_nll"] = float(-log_prob[np.arange(len(y)), y].mean())
+    return metrics
 
 
 def plan(profile: str) -> Sequence[Mapping[str, Any]]:

@@ -1,0 +1,58 @@
+"""Other recipes on Satimage: the plan, the symmetries of a window, and what is measured."""
+
+import numpy as np
+import pytest
+
+from mixflow.experiments import RunContext, find
+from mixflow.experiments.em_gm import satimage_recipes as recipes
+from mixflow.experiments.em_gm.table_2_data import Cell
+
+CORNER = 3 * 3 * 4
+
+
+def test_the_plan_has_every_change_on_every_part_of_the_training_split():
+    configs = find("em-gm/satimage-recipes").configs("laptop")
+    assert len(configs) == len(recipes.CHANGES) * recipes.PARTS
+    assert {(c.validation_fraction, c.dataset) for c in configs} == {(recipes.SHARE, "satimage")}
+    told = [recipes.changed(c) for c in configs if c.seed == 0]
+    assert told.count(recipes.AS_IS) == 4  # K = 10, 1 and 20, and the other model
+    assert "epochs = 60, n_blocks = 10" in told
+
+
+def test_a_window_has_eight_views_and_all_keep_its_middle():
+    x = np.arange(2 * CORNER).reshape(2, CORNER)
+    views = recipes.symmetries(x, "satimage")
+    windows = np.stack(views).reshape(8, 2, 3, 3, 4)
+    assert len({view.tobytes() for view in views}) == 8
+    assert (windows[:, :, 1, 1] == x.reshape(2, 3, 3, 4)[:, 1, 1]).all()
+    assert (np.sort(views, axis=2) == np.sort(x, axis=1)).all()
+    assert (windows[0] == x.reshape(2, 3, 3, 4)).all()
+    assert (windows[2, :, 0, 0] == windows[0, :, 0, 2]).all()  # a quarter to the left
+
+
+def test_classes_that_differ_by_a_corner_are_told_apart_until_symmetric(monkeypatch, tmp_path):
+    """One class is brighter above on the left, the other below on the right."""
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1], 100)
+    windows = rng.normal(size=(200, 3, 3, 4))
+    windows[y == 0, 0, 0] += 4
+    windows[y == 1, 2, 2] += 4
+    nothing = np.full((2, CORNER), np.nan)
+    cell = Cell(windows.reshape(200, -1), y, nothing, y[:2], 0.0, np.ones(2) / 2)
+    monkeypatch.setattr(recipes, "load_cell", lambda *_: cell)
+    config = recipes.EXPERIMENT.configure(
+        "laptop", dataset="satimage", epochs=2, validation_fraction=0.2, evaluate_every=100
+    )
+    rows = recipes.run(config, RunContext(checkpoint=tmp_path, progress=False)).rows
+    assert set(rows["setting"]) == {"K=1, epochs = 2"}
+    found = rows.set_index("metric")["value"]
+    assert found["left_out_accuracy"] == 1
+    assert 0.2 < found["left_out_accuracy_symmetric"] < 0.8
+
+
+def test_smoke_runs(tmp_path):
+    for config in recipes.EXPERIMENT.configs("smoke"):
+        context = RunContext(checkpoint=tmp_path / config.digest(), progress=False)
+        found = recipes.run(config, context).rows.set_index("metric")["value"]
+        assert found["left_out_accuracy"] > 0.5
+        assert found["left_out_accuracy"] == pytest.approx(found["seen_accuracy"], abs=0.25)
