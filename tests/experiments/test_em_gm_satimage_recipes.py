@@ -1,10 +1,12 @@
 """Other recipes on Satimage: the plan, the symmetries of a window, and what is measured."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from mixflow.experiments import RunContext, find
 from mixflow.experiments.em_gm import satimage_recipes as recipes
+from mixflow.experiments.em_gm import table_2_ways
 from mixflow.experiments.em_gm.table_2_data import Cell
 
 CORNER = 3 * 3 * 4
@@ -56,3 +58,29 @@ def test_smoke_runs(tmp_path):
         found = recipes.run(config, context).rows.set_index("metric")["value"]
         assert found["left_out_accuracy"] > 0.5
         assert found["left_out_accuracy"] == pytest.approx(found["seen_accuracy"], abs=0.25)
+
+
+def test_changes_are_shown_against_the_table_s_recipe_part_by_part():
+    settings = {f"K=10, {recipes.AS_IS}": 0.0, "K=10, epochs = 60": 0.01}
+    rows = pd.DataFrame(
+        {"model": "GenMM", "setting": setting, "seed": part, "metric": metric}
+        | {"value": base + part / 10 + gain * (1 + part)}
+        for part in range(3)
+        for setting, gain in settings.items()
+        for metric, base in (
+            ("left_out_accuracy", 0.5),
+            ("left_out_accuracy_symmetric", 0.51),
+            ("seen_accuracy", 0.6),
+        )
+    )
+    table = table_2_ways.recipes(rows)
+    assert table["gain"].tolist() == pytest.approx([0, 0.02])
+    assert table["se"].tolist() == pytest.approx([0, 0.01 / 3**0.5])
+    shown = table_2_ways.recipes_shown(table)
+    assert shown["setting"].tolist() == list(settings)
+    assert shown.iloc[1, 2:].tolist() == ["0.6200", "+2.00\u00a0± 0.58", "+1.00", "0.7200"]
+    said = table_2_ways.recipes_said(table)
+    assert "*GenMM, K=10, epochs = 60*: +2.00 points, 3.5 standard errors" in said
+    assert "give +1.00 points with the table's recipe, and +1.00 on average" in said
+    without = table_2_ways.recipes(rows[rows["metric"] != "left_out_accuracy_symmetric"])
+    assert "symmetries" not in table_2_ways.recipes_said(without)

@@ -14,6 +14,8 @@ from mixflow.results import Target
 
 OURS, PUBLISHED, GAUSSIAN = "GenMM", "GenMM as published", "GMM full covariance"
 PAGE = "p (Page's trend test)"
+# What the pages call the data sets.
+NAMES = {"letter": "Letter", "satimage": "Satimage", "norb": "small Norb", "digits": "digits"}
 # Between one flow and GenMM; all have GenMM's recipe.
 SHARING = tuple(OTHER_COMPONENTS)
 (NORB_AT_LAPTOP,) = NORMALISED

@@ -182,3 +182,58 @@ def sharing_said(table: pd.DataFrame, names: Mapping[str, str]) -> list[str]:
         best = by_way["test_accuracy"].idxmax()
         lines.append(f"{names[str(dataset)]}: {'; '.join(told)}. Best is *{best}*.")
     return lines
+
+
+def recipes(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return what ``em-gm/satimage-recipes`` measures: a line per model and setting.
+
+    Columns are ``accuracy``, of samples left out; ``gain`` over the first line and its standard
+    error ``se``, of the differences part by part; ``symmetric``, the gain by averaging densities
+    over a window's symmetries; and ``seen``, the accuracy on training samples.
+    """
+    left, seen, symmetric = (
+        rows[rows["metric"] == metric].pivot_table(
+            index=["model", "setting"], columns="seed", values="value", sort=False
+        )
+        for metric in ("left_out_accuracy", "seen_accuracy", "left_out_accuracy_symmetric")
+    )
+    gain = left - left.iloc[0]
+    columns = {
+        "accuracy": left.mean(axis=1),
+        "gain": gain.mean(axis=1),
+        "se": gain.sem(axis=1),
+        "symmetric": (symmetric - left).mean(axis=1),
+        "seen": seen.mean(axis=1),
+    }
+    return pd.DataFrame(columns).loc[left.index]
+
+
+def recipes_shown(table: pd.DataFrame) -> pd.DataFrame:
+    """Return what :func:`recipes` gives as the page shows it."""
+    error = [f"\u00a0± {100 * se:.2f}" if se == se else "" for se in table["se"]]
+    shown = {
+        "accuracy, left out": table["accuracy"].map("{:.4f}".format),
+        "against the first line (points)": points(table["gain"]) + error,
+        "gained by the eight symmetries (points)": points(table["symmetric"]),
+        "accuracy, training": table["seen"].map("{:.4f}".format),
+    }
+    return pd.DataFrame(shown).fillna("").reset_index()
+
+
+def recipes_said(table: pd.DataFrame) -> str:
+    """Say how far the best of :func:`recipes` is from the first line, and what symmetries give."""
+    changed = table.iloc[1:]
+    best = changed["gain"].idxmax()
+    line = changed.loc[best]
+    said = (
+        f"The best change is *{best[0]}, {best[1]}*: {100 * line['gain']:+.2f} points"
+        + (f", {line['gain'] / line['se']:.1f} standard errors" if line["se"] > 0 else "")
+        + f", the largest of {len(changed)} differences."
+    )
+    if table["symmetric"].isna().all():
+        return said
+    return (
+        f"{said} Densities averaged over the symmetries give {points(table['symmetric']).iloc[0]} "
+        f"points with the table's recipe, and {100 * table['symmetric'].mean():+.2f} on average "
+        f"over all lines."
+    )
