@@ -17,6 +17,7 @@ from mixflow.experiments.em_gm.table_2_recipes import recipe
 
 N_COMPONENTS, PARTS, SHARE = 10, 5, 0.2
 AS_IS = "as in the table"
+REFERENCE = f"K={N_COMPONENTS}, {AS_IS}"  # the setting that others are compared with
 _WIDE = {"hidden_features": 64, "dropout": 0.3, "epochs": 60}
 CHANGES: tuple[dict[str, Any], ...] = (
     {},

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from mixflow.experiments.em_gm.satimage_recipes import REFERENCE
 from mixflow.experiments.em_gm.table_2_summary import OURS, PAGE, by_seed, points, trend
 
 # What a data set of em-gm/norb-light and em-gm/norb-components is called.
@@ -187,9 +188,10 @@ def sharing_said(table: pd.DataFrame, names: Mapping[str, str]) -> list[str]:
 def recipes(rows: pd.DataFrame) -> pd.DataFrame:
     """Return what ``em-gm/satimage-recipes`` measures: a line per model and setting.
 
-    Columns are ``accuracy``, of samples left out; ``gain`` over the first line and its standard
-    error ``se``, of the differences part by part; ``symmetric``, the gain by averaging densities
-    over a window's symmetries; and ``seen``, the accuracy on training samples.
+    The table's own recipe is the first (if it was run), then the most accurate. Columns are
+    ``accuracy``, of samples left out; ``gain`` over the first line and its standard error ``se``,
+    of the differences part by part; ``symmetric``, the gain by averaging densities over a window's
+    symmetries; and ``seen``, the accuracy on training samples.
     """
     left, seen, symmetric = (
         rows[rows["metric"] == metric].pivot_table(
@@ -197,6 +199,8 @@ def recipes(rows: pd.DataFrame) -> pd.DataFrame:
         )
         for metric in ("left_out_accuracy", "seen_accuracy", "left_out_accuracy_symmetric")
     )
+    other = [line != (OURS, REFERENCE) for line in left.index]
+    left = left.iloc[np.lexsort((-left.mean(axis=1), other))]
     gain = left - left.iloc[0]
     columns = {
         "accuracy": left.mean(axis=1),
@@ -205,28 +209,29 @@ def recipes(rows: pd.DataFrame) -> pd.DataFrame:
         "symmetric": (symmetric - left).mean(axis=1),
         "seen": seen.mean(axis=1),
     }
-    return pd.DataFrame(columns).loc[left.index]
+    return pd.DataFrame(columns).loc[left.index].reset_index()
 
 
 def recipes_shown(table: pd.DataFrame) -> pd.DataFrame:
     """Return what :func:`recipes` gives as the page shows it."""
     error = [f"\u00a0± {100 * se:.2f}" if se == se else "" for se in table["se"]]
     shown = {
+        "model": table["model"],
+        "setting": table["setting"],
         "accuracy, left out": table["accuracy"].map("{:.4f}".format),
         "against the first line (points)": points(table["gain"]) + error,
         "gained by the eight symmetries (points)": points(table["symmetric"]),
         "accuracy, training": table["seen"].map("{:.4f}".format),
     }
-    return pd.DataFrame(shown).fillna("").reset_index()
+    return pd.DataFrame(shown).fillna("")
 
 
 def recipes_said(table: pd.DataFrame) -> str:
     """Say how far the best of :func:`recipes` is from the first line, and what symmetries give."""
     changed = table.iloc[1:]
-    best = changed["gain"].idxmax()
-    line = changed.loc[best]
+    line = changed.iloc[int(changed["gain"].argmax())]
     said = (
-        f"The best change is *{best[0]}, {best[1]}*: {100 * line['gain']:+.2f} points"
+        f"The best change is *{line['model']}, {line['setting']}*: {100 * line['gain']:+.2f} points"
         + (f", {line['gain'] / line['se']:.1f} standard errors" if line["se"] > 0 else "")
         + f", the largest of {len(changed)} differences."
     )
