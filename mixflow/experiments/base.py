@@ -44,6 +44,11 @@ class Config(BaseModel):
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
+    def data_sets(self) -> tuple[str, ...]:
+        """Return what the run reads, by name: its ``dataset``, if it has one; registered or not."""
+        named = getattr(self, "dataset", None)
+        return (named,) if isinstance(named, str) else tuple(named or ())
+
 
 @dataclass
 class Result:

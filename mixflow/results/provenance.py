@@ -85,7 +85,7 @@ def collect(
     Parameters
     ----------
     config
-        The run's config; its ``dataset`` field, if any, names the data files.
+        The run's config, which names the data sets that are read.
     start
         Made when the run began.
     device
@@ -134,12 +134,11 @@ def device_name(device: str) -> dict[str, str]:
 
 
 def data_checksums(config: Config) -> dict[str, str]:
-    """Return file -> sha256 as found, of the data sets that the config's ``dataset`` names.
+    """Return file -> sha256 as found, of the data sets that a run of the config reads.
 
     Names that are not in the registry, such as generated data, have no files.
     """
-    named = getattr(config, "dataset", None)
-    wanted = [named] if isinstance(named, str) else list(named or ())
+    wanted = config.data_sets()
     if not wanted:
         return {}
     from mixflow import datasets

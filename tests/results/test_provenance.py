@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 import mixflow
+from mixflow.experiments import Config
+from mixflow.experiments.em_gm.table_2 import Table2
+from mixflow.experiments.em_gm.table_2_context import Context
 from mixflow.results import provenance
 
 
@@ -29,10 +32,14 @@ def test_collect_is_complete_and_names_no_host(toy):
 def test_data_checksums_come_from_the_registry(monkeypatch, toy, tmp_path):
     monkeypatch.setenv("MIXFLOW_DATA", str(tmp_path))
 
-    class Config:
-        dataset = ["letter", "toy"]
+    class Two(Config):
+        dataset: tuple[str, ...] = ("letter", "toy")
 
-    assert list(provenance.data_checksums(Config())) == ["letter/letter-recognition.data"]
+    assert list(provenance.data_checksums(Two())) == ["letter/letter-recognition.data"]
+    norb = Table2(dataset="norb-8x16-normalised")  # made of Norb's pixels when it is loaded
+    assert list(provenance.data_checksums(norb)) == ["norb/smallnorb-2x32x32.npz"]
+    others = Context(dataset="norb-8x16-normalised")
+    assert provenance.data_checksums(others) == provenance.data_checksums(norb)
     assert provenance.data_checksums(toy.config()) == {}
 
 

@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from mixflow.estimators import MixtureClassifier
 from mixflow.experiments.base import Answer, Config, Experiment, Result, RunContext
 from mixflow.experiments.em_gm.table_2_data import (
+    FILES,
     LEVELS,
     TABLE_NAMES,
     UNEQUAL,
@@ -98,6 +99,10 @@ class Table2(Config):
         if foreign and filled:
             raise ValueError(f"{model!r} has no parameter {', '.join(foreign)}")
         return {**filled, **given}
+
+    def data_sets(self) -> tuple[str, ...]:
+        """Return the data set whose file is read: "norb" for all that is made of it."""
+        return (FILES.get(self.dataset, self.dataset),)
 
 
 def run(config: Table2, context: RunContext) -> Result:

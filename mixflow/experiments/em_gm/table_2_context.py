@@ -29,7 +29,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from mixflow.experiments.base import Config, Experiment, Result, RunContext
-from mixflow.experiments.em_gm.table_2_data import TABLE_NAMES, Cell, load_cell
+from mixflow.experiments.em_gm.table_2_data import FILES, TABLE_NAMES, Cell, load_cell
 
 Model = Literal[
     "kNN", "RBF-SVM", "random forest", "extra trees", "histogram gradient boosting", "QDA"
@@ -55,6 +55,10 @@ class Context(Config):
     search_samples: int = Field(
         5000, ge=100, description="samples of the training split, at most, that are searched on"
     )
+
+    def data_sets(self) -> tuple[str, ...]:
+        """Return the data set whose file is read: "norb" for all that is made of it."""
+        return (FILES.get(self.dataset, self.dataset),)
 
 
 def run(config: Context, context: RunContext) -> Result:
