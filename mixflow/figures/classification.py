@@ -19,12 +19,14 @@ def accuracy_by_components(series: dict[str, pd.DataFrame], *, dataset: str) -> 
     ----------
     series
         Name -> data frame indexed by K with columns ``mean`` and ``std`` (over seeds; NaN
-        draws no bar).
+        draws no bar). An empty one is left out, and keeps its colour for other data sets.
     dataset
         For the axis label.
     """
     fig, axes = plt.subplots(figsize=(6.4, 4.6), layout="constrained")
     for index, (name, table) in enumerate(series.items()):
+        if table.empty:
+            continue
         axes.errorbar(
             table.index, table["mean"], yerr=table["std"].fillna(0), label=name, capsize=3,
             **style(index),

@@ -30,6 +30,19 @@ def test_accuracy_by_components(series):
     assert "letter" in axes.get_ylabel()
 
 
+def test_a_series_that_was_not_run_keeps_its_colour(series):
+    colour = {
+        name: [line.get_color() for line in fig.axes[0].get_lines()][-1]
+        for name, fig in {
+            "all": figures.accuracy_by_components(series, dataset="letter"),
+            "one": figures.accuracy_by_components(
+                {**series, "ours": series["ours"].iloc[:0]}, dataset="norb"
+            ),
+        }.items()
+    }
+    assert colour["all"] == colour["one"]
+
+
 def test_series_differ_without_colour(series):
     axes = figures.accuracy_by_components(series, dataset="letter").axes[0]
     looks = {(line.get_marker(), line.get_linestyle()) for line in axes.get_lines()[::3]}

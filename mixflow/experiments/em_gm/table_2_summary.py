@@ -92,7 +92,10 @@ def sharing_models(rows: pd.DataFrame, dataset: str) -> pd.DataFrame:
 
 
 def series(rows: pd.DataFrame, targets: Iterable[Target], dataset: str) -> dict[str, pd.DataFrame]:
-    """Return what ``figures.accuracy_by_components`` draws: name -> mean and std by K."""
+    """Return what ``figures.accuracy_by_components`` draws: name -> mean and std by K.
+
+    What was not run has an empty table, so that the others look alike in all data sets.
+    """
     rows = rows[rows["dataset"] == dataset]
     chosen = {
         "ours, best recipe (validation-chosen)": by_seed(rows, OURS, CHOSEN),
@@ -101,7 +104,7 @@ def series(rows: pd.DataFrame, targets: Iterable[Target], dataset: str) -> dict[
         "Gaussian mixture per class": by_seed(rows, GAUSSIAN, LAST),
         "paper (best on test)": published(targets, dataset).to_frame().T,
     }
-    tables = {name: v.agg(["mean", "std"]).T for name, v in chosen.items() if v.size}
+    tables = {name: pd.DataFrame({"mean": v.mean(), "std": v.std()}) for name, v in chosen.items()}
     return {name: table.rename_axis("K") for name, table in tables.items()}
 
 
@@ -110,6 +113,7 @@ def said(named: dict[str, pd.DataFrame]) -> str:
     return " ".join(
         f"{name}: " + ", ".join(f"{mean:.4f} at K={k}" for k, mean in table["mean"].items()) + "."
         for name, table in named.items()
+        if len(table)
     )
 
 
