@@ -6,7 +6,7 @@ import pytest
 
 from mixflow import figures
 from mixflow.experiments import RunContext, find
-from mixflow.experiments.em_gm import norb_light, table_2_ways
+from mixflow.experiments.em_gm import norb_light, table_2_left_out, table_2_ways
 from mixflow.experiments.em_gm.table_2_data import Cell
 
 
@@ -30,7 +30,7 @@ def test_a_toy_of_every_class_is_left_out_and_the_test_split_is_not_looked_at(
     x = 8.0 * place[:, None] + rng.normal(size=(120, 3))
     nothing = np.full((2, 3), np.nan)
     cell = Cell(x, y, nothing, y[:2], 0.0, np.ones(2) / 2, group=toy)
-    monkeypatch.setattr(norb_light, "load_cell", lambda *_: cell)
+    monkeypatch.setattr(table_2_left_out, "load_cell", lambda *_: cell)
     config = norb_light.EXPERIMENT.configure(
         "laptop", dataset="norb-8x16-normalised", epochs=3, evaluate_every=100, seed=1
     )

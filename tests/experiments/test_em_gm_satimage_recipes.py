@@ -6,7 +6,7 @@ import pytest
 
 from mixflow.experiments import RunContext, find
 from mixflow.experiments.em_gm import satimage_recipes as recipes
-from mixflow.experiments.em_gm import table_2_ways
+from mixflow.experiments.em_gm import table_2_left_out, table_2_ways
 from mixflow.experiments.em_gm.table_2_data import Cell
 
 CORNER = 3 * 3 * 4
@@ -41,7 +41,7 @@ def test_classes_that_differ_by_a_corner_are_told_apart_until_symmetric(monkeypa
     windows[y == 1, 2, 2] += 4
     nothing = np.full((2, CORNER), np.nan)
     cell = Cell(windows.reshape(200, -1), y, nothing, y[:2], 0.0, np.ones(2) / 2)
-    monkeypatch.setattr(recipes, "load_cell", lambda *_: cell)
+    monkeypatch.setattr(table_2_left_out, "load_cell", lambda *_: cell)
     config = recipes.EXPERIMENT.configure(
         "laptop", dataset="satimage", epochs=2, validation_fraction=0.2, evaluate_every=100
     )

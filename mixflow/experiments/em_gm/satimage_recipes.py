@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,9 +9,8 @@ import numpy as np
 from scipy.special import logsumexp
 
 from mixflow.experiments.base import Experiment, Result, RunContext
-from mixflow.experiments.em_gm.norb_light import measure
-from mixflow.experiments.em_gm.table_2 import Table2, fit, rows_of
-from mixflow.experiments.em_gm.table_2_data import companion, load_cell
+from mixflow.experiments.em_gm.table_2 import Table2, rows_of
+from mixflow.experiments.em_gm.table_2_left_out import fit_without, measure
 from mixflow.experiments.em_gm.table_2_recipes import recipe
 
 N_COMPONENTS, PARTS, SHARE = 10, 5, 0.2
@@ -41,11 +39,7 @@ def run(config: Table2, context: RunContext) -> Result:
     The test split is not looked at. ``*_symmetric`` are of densities averaged over the eight
     symmetries of a window.
     """
-    cell = load_cell(config.dataset, config.model, config.split_seed)
-    cell = companion(cell, config.validation_fraction, config.seed)
-    start = time.perf_counter()
-    model = fit(config, context, "held-out", cell)
-    costs = {"fit_seconds": time.perf_counter() - start}
+    model, cell, costs = fit_without(config, context)
     metrics = measure(model.log_prob_classes, cell)
     if config.dataset in WINDOWS:
 

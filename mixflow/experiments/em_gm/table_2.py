@@ -13,13 +13,13 @@ from sklearn.mixture import GaussianMixture
 from sklearn.preprocessing import StandardScaler
 
 from mixflow.estimators import MixtureClassifier
-from mixflow.experiments.base import Answer, Config, Experiment, Result, RunContext
+from mixflow.experiments.base import Answer, Experiment, Result, RunContext
 from mixflow.experiments.em_gm.table_2_data import (
-    FILES,
     LEVELS,
     TABLE_NAMES,
     UNEQUAL,
     Cell,
+    OfCell,
     companion,
     image_shape,
     load_cell,
@@ -49,11 +49,10 @@ TRAINING = (
 )
 
 
-class Table2(Config):
+class Table2(OfCell):
     """One cell of table II for one seed; None takes the recipe of data set and model."""
 
     dataset: Dataset = Field("letter", description="digits at smoke only")
-    split_seed: int = Field(0, ge=0, description="draws the 13333/6667 split of Letter")
     model: Model = Field("GenMM", description="the mixture of each class")
     n_components: int = Field(
         1, ge=1, le=100, description="K, the flows per class; Gaussians of LatMM"
@@ -99,10 +98,6 @@ class Table2(Config):
         if foreign and filled:
             raise ValueError(f"{model!r} has no parameter {', '.join(foreign)}")
         return {**filled, **given}
-
-    def data_sets(self) -> tuple[str, ...]:
-        """Return the data set whose file is read: "norb" for all that is made of it."""
-        return (FILES.get(self.dataset, self.dataset),)
 
 
 def run(config: Table2, context: RunContext) -> Result:

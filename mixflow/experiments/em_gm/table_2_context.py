@@ -28,8 +28,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from mixflow.experiments.base import Config, Experiment, Result, RunContext
-from mixflow.experiments.em_gm.table_2_data import FILES, TABLE_NAMES, Cell, load_cell
+from mixflow.experiments.base import Experiment, Result, RunContext
+from mixflow.experiments.em_gm.table_2_data import TABLE_NAMES, Cell, OfCell, load_cell
 
 Model = Literal[
     "kNN", "RBF-SVM", "random forest", "extra trees", "histogram gradient boosting", "QDA"
@@ -45,20 +45,15 @@ GRIDS: dict[str, dict[str, list[Any]]] = {
 RANDOM = ("random forest", "extra trees", "histogram gradient boosting")
 
 
-class Context(Config):
+class Context(OfCell):
     """One classifier of scikit-learn on the split of one data set."""
 
     dataset: ContextDataset = Field("letter", description="digits: smoke")
-    split_seed: int = Field(0, ge=0, description="draws the 13333/6667 split of Letter")
     model: Model = Field("kNN", description="features are standardised for all")
     folds: int = Field(5, ge=2, description="of the cross-validation that chooses parameters")
     search_samples: int = Field(
         5000, ge=100, description="samples of the training split, at most, that are searched on"
     )
-
-    def data_sets(self) -> tuple[str, ...]:
-        """Return the data set whose file is read: "norb" for all that is made of it."""
-        return (FILES.get(self.dataset, self.dataset),)
 
 
 def run(config: Context, context: RunContext) -> Result:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from pydantic import Field
 from sklearn.model_selection import train_test_split
 
 from mixflow.datasets import load_split
 from mixflow.datasets.split import Split
+from mixflow.experiments.base import Config
 
 # What the published code takes images from: (C, H, W), and the raw values that become -0.5 and
 # 0.5. The paper gives shapes, but no scaling; these are the least and the greatest value. Norb's
@@ -34,6 +36,17 @@ def image_shape(dataset: str, model: str) -> tuple[int, int, int] | None:
     if model == "GenMM as published":
         return SHAPES[dataset]
     return None if dataset in AS_VECTORS else REDUCED.get(dataset)
+
+
+class OfCell(Config):
+    """A run on the data of a cell."""
+
+    dataset: str
+    split_seed: int = Field(0, ge=0, description="draws the 13333/6667 split of Letter")
+
+    def data_sets(self) -> tuple[str, ...]:
+        """Return the data set whose file is read: "norb" for all that is made of it."""
+        return (FILES.get(self.dataset, self.dataset),)
 
 
 @dataclass(frozen=True)
