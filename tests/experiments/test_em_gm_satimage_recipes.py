@@ -7,7 +7,7 @@ import pytest
 from mixflow.experiments import RunContext, find
 from mixflow.experiments.em_gm import satimage_recipes as recipes
 from mixflow.experiments.em_gm import table_2_left_out, table_2_ways
-from mixflow.experiments.em_gm.table_2_data import Cell
+from mixflow.experiments.em_gm.table_2_data import Cell, views
 
 CORNER = 3 * 3 * 4
 
@@ -23,11 +23,11 @@ def test_the_plan_has_every_change_on_every_part_of_the_training_split():
 
 def test_a_window_has_eight_views_and_all_keep_its_middle():
     x = np.arange(2 * CORNER).reshape(2, CORNER)
-    views = recipes.symmetries(x, "satimage")
-    windows = np.stack(views).reshape(8, 2, 3, 3, 4)
-    assert len({view.tobytes() for view in views}) == 8
+    found = views(x, "satimage")
+    windows = np.stack(found).reshape(8, 2, 3, 3, 4)
+    assert len({view.tobytes() for view in found}) == 8
     assert (windows[:, :, 1, 1] == x.reshape(2, 3, 3, 4)[:, 1, 1]).all()
-    assert (np.sort(views, axis=2) == np.sort(x, axis=1)).all()
+    assert (np.sort(found, axis=2) == np.sort(x, axis=1)).all()
     assert (windows[0] == x.reshape(2, 3, 3, 4)).all()
     assert (windows[2, :, 0, 0] == windows[0, :, 0, 2]).all()  # a quarter to the left
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from scipy.special import logsumexp
-
 from mixflow.experiments.base import Experiment, Result, RunContext
 from mixflow.experiments.em_gm.table_2 import Table2, rows_of
+from mixflow.experiments.em_gm.table_2_data import WINDOWS, over_views
 from mixflow.experiments.em_gm.table_2_left_out import fit_without, measure
 from mixflow.experiments.em_gm.table_2_recipes import recipe
 
@@ -28,9 +26,6 @@ CHANGES: tuple[dict[str, Any], ...] = (
     {**_WIDE, "posterior_temperature": 1.0},
     {"model": "common and individual"},
 )
-# Pixels of a sample: (height, width, bands). The class is that of the one in the middle, so
-# turning a window or looking at it in a mirror does not change it.
-WINDOWS = {"satimage": (3, 3, 4)}
 
 
 def run(config: Table2, context: RunContext) -> Result:
@@ -42,22 +37,10 @@ def run(config: Table2, context: RunContext) -> Result:
     model, cell, costs = fit_without(config, context)
     metrics = measure(model.log_prob_classes, cell)
     if config.dataset in WINDOWS:
-
-        def symmetric(x: np.ndarray) -> np.ndarray:
-            views = [model.log_prob_classes(view) for view in symmetries(x, config.dataset)]
-            return np.asarray(logsumexp(views, axis=0) - np.log(len(views)))
-
-        found = measure(symmetric, cell)
+        found = measure(over_views(model.log_prob_classes, config.dataset), cell)
         metrics |= {f"{name}_symmetric": value for name, value in found.items()}
     setting = f"K={config.n_components}, {changed(config)}"
     return Result(rows_of(config, metrics).assign(setting=setting), costs=costs)
-
-
-def symmetries(x: np.ndarray, dataset: str) -> list[np.ndarray]:
-    """Return windows, (N, D), turned by quarters and mirrored: eight arrays (N, D)."""
-    windows = x.reshape(-1, *WINDOWS[dataset])
-    turned = [np.rot90(windows, quarters, axes=(1, 2)) for quarters in range(4)]
-    return [view.reshape(x.shape) for w in turned for view in (w, w[:, :, ::-1])]
 
 
 def changed(config: Table2) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from pydantic import Field
+from scipy.special import logsumexp
 from sklearn.model_selection import train_test_split
 
 from mixflow.datasets import load_split
@@ -29,6 +31,13 @@ FILES = {"norb-8x16": "norb", "norb-8x16-normalised": "norb"}
 TABLE_NAMES = {"norb-8x16-normalised": "norb"}
 # Classes of unequal size: 0.24 to 0.09 of the samples. Letter's are nearly equal, NORB's equal.
 UNEQUAL = ("satimage",)
+# Pixels of a sample: (height, width, bands). The class is that of the one in the middle, so
+# turning a window or looking at it in a mirror does not change it.
+WINDOWS = {"satimage": (3, 3, 4)}
+
+
+# Gives log p(x given y): (N, D) -> (N, n_classes).
+LogProb = Callable[[np.ndarray], np.ndarray]
 
 
 def image_shape(dataset: str, model: str) -> tuple[int, int, int] | None:
@@ -137,6 +146,33 @@ def companion(cell: Cell, fraction: float, seed: int) -> Cell:
         y_test=cell.y_train[held],
         group=None if cell.group is None else cell.group[rows],
     )
+
+
+def views(x: np.ndarray, dataset: str) -> list[np.ndarray]:
+    """Return windows, (N, D), turned by quarters and mirrored: eight arrays (N, D)."""
+    windows = x.reshape(-1, *WINDOWS[dataset])
+    turned = [np.rot90(windows, quarters, axes=(1, 2)) for quarters in range(4)]
+    return [view.reshape(x.shape) for w in turned for view in (w, w[:, :, ::-1])]
+
+
+def over_views(log_prob: LogProb, dataset: str) -> LogProb:
+    """Return the log of a density averaged over the eight views of a window.
+
+    A view only reorders features, so this is a density too: a mixture of eight.
+
+    Parameters
+    ----------
+    log_prob
+        Gives log p(x given y): (N, D) -> (N, n_classes).
+    dataset
+        One of ``WINDOWS``.
+    """
+
+    def averaged(x: np.ndarray) -> np.ndarray:
+        each = [log_prob(view) for view in views(x, dataset)]
+        return np.asarray(logsumexp(each, axis=0) - np.log(len(each)))
+
+    return averaged
 
 
 def side_by_side(x: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import numpy as np
 
 from mixflow.estimators import MixtureClassifier
 from mixflow.experiments.base import RunContext
 from mixflow.experiments.em_gm.table_2 import Table2, fit
-from mixflow.experiments.em_gm.table_2_data import Cell, companion, load_cell
+from mixflow.experiments.em_gm.table_2_data import Cell, LogProb, companion, load_cell
 
 EVERY = 4  # of so many training samples one is measured: as many as are left out
 
@@ -30,7 +29,7 @@ def fit_without(
     return model, cell, {"fit_seconds": time.perf_counter() - start}
 
 
-def measure(log_prob_classes: Callable[[np.ndarray], np.ndarray], cell: Cell) -> dict[str, float]:
+def measure(log_prob_classes: LogProb, cell: Cell) -> dict[str, float]:
     """Return accuracy, and NLL in nats in the model's units, on what was left out and was seen.
 
     Parameters
