@@ -108,6 +108,24 @@ def test_series_are_said_with_their_means(rows):
     assert "LatMM" not in summary.said(named)
 
 
+def test_models_of_views_stand_beside_their_own_where_they_were_run(rows):
+    lines = [row("GenMM, eight views", 20, seed, summary.CHOSEN, 0.95) for seed in SEEDS]
+    lines += [row("GMM, eight views", 20, seed, summary.LAST, 0.94) for seed in SEEDS]
+    more = pd.concat([rows, pd.DataFrame(lines)])
+    plain, table = (summary.accuracies(r, load_targets(), "letter") for r in (rows, more))
+    assert len(table.columns) == len(plain.columns) + 2
+    ours, gaussian = [*table.loc[20]][-2:]
+    assert (ours, gaussian) == ("0.9500\u00a0± 0.0000", "0.9400\u00a0± 0.0000")
+    ranked = summary.others(pd.DataFrame(columns=["model", "setting", "value"]), more, {})
+    assert ranked["classifier"].tolist() == [
+        *("GenMM, eight views", "Gaussian mixture per class, eight views", "GenMM"),
+        "Gaussian mixture per class",
+    ]
+    assert "ours, eight views (validation-chosen): 0.9500 at K=20" in summary.said(
+        summary.series(more, load_targets(), "letter")
+    )
+
+
 def test_ways_to_share_stand_in_order():
     metrics = ("train_accuracy", "test_accuracy", "mean_flow_test_accuracy", "train_nll")
     metrics += ("test_nll", "test_largest_responsibility")
