@@ -16,8 +16,8 @@ import torch
 from benchmarks import common
 from mixflow.cli.memory import keep_freed_memory
 from mixflow.experiments import find
-from mixflow.experiments.em_gm.image_models import new_flow
-from mixflow.experiments.em_gm.table_1 import Images
+from mixflow.experiments.em_gm.images.models import new_flow
+from mixflow.experiments.em_gm.images.table_1 import Images
 
 WAYS = {"given back": False, "kept": True}
 IMAGE_SHAPE = (1, 32, 32)

@@ -21,7 +21,7 @@ from benchmarks import common
 from mixflow import MixtureClassifier, load
 from mixflow.datasets import load_split
 from mixflow.datasets.split import Split
-from mixflow.experiments.em_gm.table_2_recipes import recipe
+from mixflow.experiments.em_gm.table_2.recipes import recipe
 
 Size = tuple[int, int]  # K, and the number of blocks
 

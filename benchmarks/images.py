@@ -15,9 +15,9 @@ import torch
 
 from benchmarks import common
 from mixflow.experiments import find
-from mixflow.experiments.em_gm.image_models import NOISE, new_flow
-from mixflow.experiments.em_gm.images import load_images
-from mixflow.experiments.em_gm.table_1 import Images
+from mixflow.experiments.em_gm.images.data import load_images
+from mixflow.experiments.em_gm.images.models import NOISE, new_flow
+from mixflow.experiments.em_gm.images.table_1 import Images
 from mixflow.training import EM, EMSettings, Groups, LoopSettings, fit
 
 PEAK_MB, SAMPLING_SECONDS = 4000, 10

@@ -32,9 +32,9 @@ from torch import Tensor
 from benchmarks import common
 from mixflow import MixtureClassifier
 from mixflow.datasets import load_split
-from mixflow.experiments.em_gm.image_models import NOISE
-from mixflow.experiments.em_gm.images import load_images
-from mixflow.experiments.em_gm.table_2_recipes import PUBLISHED_TRAINING, recipe
+from mixflow.experiments.em_gm.images.data import load_images
+from mixflow.experiments.em_gm.images.models import NOISE
+from mixflow.experiments.em_gm.table_2.recipes import PUBLISHED_TRAINING, recipe
 from mixflow.flows import Glow
 from mixflow.mixtures import GenMM
 from mixflow.training import EM, EMSettings, Groups, LoopSettings, fit

@@ -58,7 +58,7 @@ from IPython.display import Markdown, display
 
 from mixflow import figures
 from mixflow.display import show
-from mixflow.experiments.em_gm.table_2_summary import LAST, accuracies, said, series
+from mixflow.experiments.em_gm.table_2.summary import LAST, accuracies, said, series
 from mixflow.pages import Page
 from mixflow.results import load_targets
 

@@ -55,7 +55,7 @@ from IPython.display import Markdown, display
 
 from mixflow import figures
 from mixflow.display import show
-from mixflow.experiments.em_gm import table_2_summary as summary
+from mixflow.experiments.em_gm.table_2 import summary
 from mixflow.pages import Page
 from mixflow.results import load_targets
 

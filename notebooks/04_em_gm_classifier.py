@@ -55,8 +55,8 @@ profile = "stored"  # stored, smoke, laptop or paper
 from IPython.display import Markdown, display
 
 from mixflow.display import show
-from mixflow.experiments.em_gm import classifier_summary as summary
-from mixflow.experiments.em_gm import image_doubt
+from mixflow.experiments.em_gm.classifier import summary
+from mixflow.experiments.em_gm.images import doubt as image_doubt
 from mixflow.figures import classifier as figures
 from mixflow.pages import Page
 

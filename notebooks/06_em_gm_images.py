@@ -30,8 +30,8 @@
 
 # %%
 from mixflow import GenMM
-from mixflow.experiments.em_gm.image_models import copies
-from mixflow.experiments.em_gm.images import NOISE, load_images, nll_per_pixel
+from mixflow.experiments.em_gm.images.data import NOISE, load_images, nll_per_pixel
+from mixflow.experiments.em_gm.images.models import copies
 
 images = load_images("digits").train
 model = GenMM(
@@ -57,8 +57,8 @@ profile = "stored"  # stored, smoke, laptop or paper
 from IPython.display import Markdown, display
 
 from mixflow.display import show
-from mixflow.experiments.em_gm import image_summary as summary
-from mixflow.experiments.em_gm.images import FLOOR, TITLES
+from mixflow.experiments.em_gm.images import summary
+from mixflow.experiments.em_gm.images.data import FLOOR, TITLES
 from mixflow.figures import em_gm_images as figures
 from mixflow.pages import Page
 from mixflow.results import load_targets

@@ -29,7 +29,7 @@ import torch
 
 from mixflow import GenMM
 from mixflow.display import show
-from mixflow.experiments.em_gm.images import NOISE, load_images
+from mixflow.experiments.em_gm.images.data import NOISE, load_images
 
 images = load_images("digits")
 model = GenMM(
@@ -62,8 +62,8 @@ profile = "stored"  # stored, smoke, laptop or paper
 # %% tags=["hide-input"]
 from IPython.display import Markdown, display
 
-from mixflow.experiments.em_gm.image_walks import DRAWN, ENDS
-from mixflow.experiments.em_gm.interpolation import ERRORS, PIXELS, SHARED, STAY
+from mixflow.experiments.em_gm.images.interpolation import ERRORS, PIXELS, SHARED, STAY
+from mixflow.experiments.em_gm.images.walks import DRAWN, ENDS
 from mixflow.figures import em_gm_interpolation as figures
 from mixflow.pages import Page
 from mixflow.player import slider

@@ -55,7 +55,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from mixflow.display import show
-from mixflow.experiments.em_gm.hybrids import ABOUT, MODELS
+from mixflow.experiments.em_gm.images.hybrids import ABOUT, MODELS
 from mixflow.figures import em_gm_hybrids as figures
 from mixflow.pages import Page
 

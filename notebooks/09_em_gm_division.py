@@ -57,8 +57,8 @@ from IPython.display import Markdown, display
 
 from mixflow import figures
 from mixflow.display import show
-from mixflow.experiments.em_gm import table_2_ways
-from mixflow.experiments.em_gm.table_2_summary import NAMES as names
+from mixflow.experiments.em_gm.table_2 import ways as table_2_ways
+from mixflow.experiments.em_gm.table_2.summary import NAMES as names
 from mixflow.pages import Page
 
 page = Page(experiment, profile)

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mixflow.experiments.em_gm.image_summary import table
-from mixflow.experiments.em_gm.images import TITLES
+from mixflow.experiments.em_gm.images.data import TITLES
+from mixflow.experiments.em_gm.images.summary import table
 from mixflow.figures.style import style
 from mixflow.results.store import StoredRun
 

@@ -3,7 +3,7 @@
 Measures of generated images compare features, not pixels. The published ones take a network
 trained on ImageNet; EM-GM trains one on the data set itself, and so do we
 (``mixflow run em-gm/features``; read back by
-:func:`mixflow.experiments.em_gm.features.load_feature_network`).
+:func:`mixflow.experiments.em_gm.images.features.load_feature_network`).
 """
 
 from __future__ import annotations

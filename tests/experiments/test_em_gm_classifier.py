@@ -9,13 +9,13 @@ from sklearn.mixture import GaussianMixture
 
 from mixflow import MixtureClassifier
 from mixflow.experiments import ParameterError, RunContext, find
-from mixflow.experiments.em_gm.class_gaussians import fit_gaussians
-from mixflow.experiments.em_gm.classifier import EXPERIMENT
-from mixflow.experiments.em_gm.classifier_components import components
-from mixflow.experiments.em_gm.classifier_doubt import prior_shift, thinned
-from mixflow.experiments.em_gm.classifier_growth import adding_classes
-from mixflow.experiments.em_gm.classifier_missing import marginal_of_flows
-from mixflow.experiments.em_gm.classifier_models import (
+from mixflow.experiments.em_gm.classifier.components import components
+from mixflow.experiments.em_gm.classifier.doubt import prior_shift, thinned
+from mixflow.experiments.em_gm.classifier.experiment import EXPERIMENT
+from mixflow.experiments.em_gm.classifier.gaussians import fit_gaussians
+from mixflow.experiments.em_gm.classifier.growth import adding_classes
+from mixflow.experiments.em_gm.classifier.missing import marginal_of_flows
+from mixflow.experiments.em_gm.classifier.models import (
     Models,
     Task,
     divide,
@@ -23,7 +23,7 @@ from mixflow.experiments.em_gm.classifier_models import (
     fit_rival,
     mixture_of,
 )
-from mixflow.experiments.em_gm.table_2_data import load_cell
+from mixflow.experiments.em_gm.table_2.data import load_cell
 
 SMALL = {"epochs": 3, "trees": 10, "n_draws": 2, "missing_samples": 40}
 

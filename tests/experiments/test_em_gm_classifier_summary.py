@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from mixflow.experiments.em_gm import classifier_summary as summary
+from mixflow.experiments.em_gm.classifier import summary
 
 MODELS = [summary.FLOWS, "forest"]
 

@@ -6,8 +6,8 @@ import torch
 
 from mixflow.datasets import load_digit_images
 from mixflow.experiments import ParameterError, RunContext, find
-from mixflow.experiments.em_gm import features
-from mixflow.experiments.em_gm.features import as_floats, load_feature_network
+from mixflow.experiments.em_gm.images import features
+from mixflow.experiments.em_gm.images.features import as_floats, load_feature_network
 from mixflow.experiments.models import pack_weights, unpack_weights
 from mixflow.experiments.runner import execute
 from mixflow.results.store import Store

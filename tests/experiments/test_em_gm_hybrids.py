@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from mixflow.experiments import RunContext, find
-from mixflow.experiments.em_gm import figures_3_6, hybrids
+from mixflow.experiments.em_gm.images import figures_3_6, hybrids
 
 HYBRIDS, FIGURES = find("em-gm/hybrids"), find("em-gm/figures-3-6")
 

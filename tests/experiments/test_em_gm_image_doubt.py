@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from mixflow.experiments import RunContext, find
-from mixflow.experiments.em_gm import image_doubt
-from mixflow.experiments.em_gm.image_doubt import OTHERS, _others, measure
-from mixflow.experiments.em_gm.images import load_images
+from mixflow.experiments.em_gm.images import doubt as image_doubt
+from mixflow.experiments.em_gm.images.data import load_images
+from mixflow.experiments.em_gm.images.doubt import OTHERS, _others, measure
 
 
 def test_strangers_that_are_more_likely_are_missed_by_density_and_found_by_typicality():

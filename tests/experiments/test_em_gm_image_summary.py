@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mixflow.experiments.em_gm import image_summary as summary
-from mixflow.experiments.em_gm.image_measures import COPIES
+from mixflow.experiments.em_gm.images import summary
+from mixflow.experiments.em_gm.images.measures import COPIES
 from mixflow.results import load_targets
 
 # (model, K, seed) -> NLL of training images.

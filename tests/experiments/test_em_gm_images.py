@@ -6,9 +6,9 @@ import torch
 from scipy.special import logsumexp
 
 from mixflow.experiments import RunContext, find
-from mixflow.experiments.em_gm import image_models, single_flow
-from mixflow.experiments.em_gm.image_measures import cost_of_pass
-from mixflow.experiments.em_gm.images import NOISE, load_images, nll_per_pixel, to_grey
+from mixflow.experiments.em_gm.images import models, single_flow
+from mixflow.experiments.em_gm.images.data import NOISE, load_images, nll_per_pixel, to_grey
+from mixflow.experiments.em_gm.images.measures import cost_of_pass
 from mixflow.experiments.runner import execute
 from mixflow.results.store import Store
 
@@ -28,7 +28,7 @@ def images():
 def single(images):
     """A flow that is not the identity, though untrained."""
     config = SINGLE.configure("smoke", n_steps=(1, 1), hidden_features=8)
-    mixture = image_models.new_flow(config, images.shape).double().eval()
+    mixture = models.new_flow(config, images.shape).double().eval()
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in mixture.parameters():
@@ -48,14 +48,14 @@ def test_images_are_on_the_published_scale(images):
 def test_copies_with_shared_noise_are_the_flow_itself(single, images):
     few = images.train[:30].double()
     expected = nll_per_pixel(single, few)
-    np.testing.assert_allclose(nll_per_pixel(image_models.copies(single, 3), few), expected)
+    np.testing.assert_allclose(nll_per_pixel(models.copies(single, 3), few), expected)
     direct = np.log(256) - single.log_prob(few).detach().numpy() / 64
     np.testing.assert_allclose(nll_per_pixel(single, few, noise=0.0), direct)
 
 
 def test_copies_with_noise_of_their_own_average_densities_at_different_points(single, images):
     few, k = images.train[:30].double(), 4
-    found = nll_per_pixel(image_models.copies(single, k), few, own_noise=True, seed=5)
+    found = nll_per_pixel(models.copies(single, k), few, own_noise=True, seed=5)
     generator = torch.Generator().manual_seed(5)
     noise = torch.empty(k, *few.shape, dtype=few.dtype).normal_(generator=generator)
     with torch.no_grad():
@@ -65,8 +65,8 @@ def test_copies_with_noise_of_their_own_average_densities_at_different_points(si
 
 
 def test_a_grown_mixture_begins_as_the_flow_with_the_labels_shares(single, images):
-    labels = image_models.kmeans_labels(images.train, 3, seed=0)
-    mixture, responsibilities = image_models.grown(single, labels, 3)
+    labels = models.kmeans_labels(images.train, 3, seed=0)
+    mixture, responsibilities = models.grown(single, labels, 3)
     assert set(labels) == {0, 1, 2}
     np.testing.assert_array_equal(responsibilities.argmax(1), labels)
     np.testing.assert_allclose(mixture.log_weights.exp(), np.bincount(labels) / len(labels))
@@ -75,8 +75,8 @@ def test_a_grown_mixture_begins_as_the_flow_with_the_labels_shares(single, image
 
 
 def test_sources_begin_where_the_images_of_their_label_are(single, images):
-    labels = image_models.kmeans_labels(images.train, 3, seed=0)
-    mixture, _ = image_models.with_sources(single, images.train.double(), labels, 3)
+    labels = models.kmeans_labels(images.train, 3, seed=0)
+    mixture, _ = models.with_sources(single, images.train.double(), labels, 3)
     found = mixture.double().predict(images.train.double()).numpy()
     assert (found == labels).mean() > 0.5
     assert mixture.n_flows == 1
@@ -121,7 +121,7 @@ def test_runs_share_the_single_flow_and_the_judge(stored):
 
 def test_the_stored_weights_are_what_was_measured(stored, images):
     _, (_, config), (_, run) = stored
-    mixture = image_models.new_flow(config, images.shape, 2)
+    mixture = models.new_flow(config, images.shape, 2)
     mixture.load_state_dict(single_flow.unpack_weights(run.arrays["weights"]))
     found = nll_per_pixel(mixture.eval(), images.train, seed=0).mean()
     assert found == pytest.approx(run.rows.set_index("metric").loc["nll_train", "value"], rel=1e-5)

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from mixflow.experiments import RunContext, find
-from mixflow.experiments.em_gm import image_models, interpolation, table_1
-from mixflow.experiments.em_gm.image_mixtures import rebuilt
-from mixflow.experiments.em_gm.image_walks import DRAWN, ENDS, coder_of, generators, walk
-from mixflow.experiments.em_gm.images import load_images
-from mixflow.experiments.em_gm.interpolation import PIXELS, SHARED, Pairs, Reading
+from mixflow.experiments.em_gm.images import interpolation, models, table_1
+from mixflow.experiments.em_gm.images.data import load_images
+from mixflow.experiments.em_gm.images.interpolation import PIXELS, SHARED, Pairs, Reading
+from mixflow.experiments.em_gm.images.mixtures import rebuilt
+from mixflow.experiments.em_gm.images.walks import DRAWN, ENDS, coder_of, generators, walk
 from mixflow.experiments.models import pack_weights
 from mixflow.mixtures import LatMM
 
@@ -31,8 +31,8 @@ def mixtures(images):
     config = table_1.EXPERIMENT.configure("smoke", n_components=3, **FLOW)
     generator = torch.Generator().manual_seed(0)
     made = {
-        "GenMM": image_models.new_flow(config, images.shape, 3),
-        "LatMM": LatMM(image_models.new_flow(config, images.shape).flow, 3),
+        "GenMM": models.new_flow(config, images.shape, 3),
+        "LatMM": LatMM(models.new_flow(config, images.shape).flow, 3),
     }
     for mixture in made.values():
         mixture.double().eval().requires_grad_(False)

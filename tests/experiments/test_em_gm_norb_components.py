@@ -6,8 +6,8 @@ import pytest
 
 from mixflow.estimators import MixtureClassifier
 from mixflow.experiments import RunContext, find
-from mixflow.experiments.em_gm import norb_components, table_2_ways
-from mixflow.experiments.em_gm.table_2_data import Cell
+from mixflow.experiments.em_gm.table_2 import norb_components, ways
+from mixflow.experiments.em_gm.table_2.data import Cell
 
 TOYS = 3
 
@@ -69,7 +69,7 @@ def test_smoke_runs_and_is_told(tmp_path):
     result = norb_components.run(config, RunContext(checkpoint=tmp_path, progress=False))
     assert result.arrays["typical"].shape == (10, 2, 3, 8, 8)
     assert result.arrays["classes"].tolist() == [str(digit) for digit in range(10)]
-    assert "toy" not in table_2_ways.components_said(result.rows)
+    assert "toy" not in ways.components_said(result.rows)
 
 
 def test_agreement_with_toys_is_told_with_its_spread():
@@ -77,6 +77,6 @@ def test_agreement_with_toys_is_told_with_its_spread():
     values |= {"test_largest_responsibility": 0.8, "agreement_with_toys": 0.25}
     values |= {"explained_brightness": 0.5}
     rows = pd.DataFrame({"metric": [*values], "value": [*values.values()]})
-    assert table_2_ways.components_said(rows).endswith("is 0.25.")
+    assert ways.components_said(rows).endswith("is 0.25.")
     twice = pd.concat([rows, rows.assign(value=rows["value"] + 0.1)])
-    assert "is 0.30 ± 0.07 (sd" in table_2_ways.components_said(twice)
+    assert "is 0.30 ± 0.07 (sd" in ways.components_said(twice)

@@ -6,8 +6,8 @@ import pytest
 
 from mixflow import figures
 from mixflow.experiments import RunContext, find
-from mixflow.experiments.em_gm import norb_light, table_2_left_out, table_2_ways
-from mixflow.experiments.em_gm.table_2_data import Cell
+from mixflow.experiments.em_gm.table_2 import left_out, norb_light, ways
+from mixflow.experiments.em_gm.table_2.data import Cell
 
 
 def test_the_plan_leaves_every_toy_out_at_every_k_raw_and_normalised():
@@ -30,7 +30,7 @@ def test_a_toy_of_every_class_is_left_out_and_the_test_split_is_not_looked_at(
     x = 8.0 * place[:, None] + rng.normal(size=(120, 3))
     nothing = np.full((2, 3), np.nan)
     cell = Cell(x, y, nothing, y[:2], 0.0, np.ones(2) / 2, group=toy)
-    monkeypatch.setattr(table_2_left_out, "load_cell", lambda *_: cell)
+    monkeypatch.setattr(left_out, "load_cell", lambda *_: cell)
     config = norb_light.EXPERIMENT.configure(
         "laptop", dataset="norb-8x16-normalised", epochs=3, evaluate_every=100, seed=1
     )
@@ -65,16 +65,16 @@ def test_what_was_left_out_is_shown_by_toy_and_k():
         for k in norb_light.COMPONENTS
     ]
     rows = pd.DataFrame(lines)
-    tables = table_2_ways.left_out(rows)
+    tables = ways.left_out(rows)
     assert list(tables) == ["grey values as they are", "each image normalised"]
     assert tables["each image normalised"].loc[2, 10] == pytest.approx(0.8)
-    drawn = table_2_ways.left_out_drawn(tables)
+    drawn = ways.left_out_drawn(tables)
     assert "each image normalised: on average 0.6600 at K=1, 0.6900 at K=4" in drawn
-    shown = table_2_ways.left_out_shown(rows)
+    shown = ways.left_out_shown(rows)
     assert shown["K"].tolist() == 2 * list(norb_light.COMPONENTS)
     assert shown["accuracy, toy left out"].tolist()[::3] == ["0.6400", "0.6600"]
     assert shown["difference"].tolist() == ["3.0", "12.0", "30.0", "1.0", "4.0", "10.0"]
-    raw, normalised = table_2_ways.left_out_said(rows)
+    raw, normalised = ways.left_out_said(rows)
     assert "changes by -0.0900 on average, with a gain for 0 of 4 toys" in raw
     assert "seen gains +18.0 nats, that of toys left out -9.0" in raw
     assert "changes by +0.0900 on average, with a gain for 4 of 4 toys" in normalised

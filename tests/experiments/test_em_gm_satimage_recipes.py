@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from mixflow.experiments import RunContext, find
-from mixflow.experiments.em_gm import satimage_recipes as recipes
-from mixflow.experiments.em_gm import table_2_left_out, table_2_ways
-from mixflow.experiments.em_gm.table_2_data import Cell, views
+from mixflow.experiments.em_gm.table_2 import left_out, ways
+from mixflow.experiments.em_gm.table_2 import satimage_recipes as recipes
+from mixflow.experiments.em_gm.table_2.data import Cell, views
 
 CORNER = 3 * 3 * 4
 
@@ -41,7 +41,7 @@ def test_classes_that_differ_by_a_corner_are_told_apart_until_symmetric(monkeypa
     windows[y == 1, 2, 2] += 4
     nothing = np.full((2, CORNER), np.nan)
     cell = Cell(windows.reshape(200, -1), y, nothing, y[:2], 0.0, np.ones(2) / 2)
-    monkeypatch.setattr(table_2_left_out, "load_cell", lambda *_: cell)
+    monkeypatch.setattr(left_out, "load_cell", lambda *_: cell)
     config = recipes.EXPERIMENT.configure(
         "laptop", dataset="satimage", epochs=2, validation_fraction=0.2, evaluate_every=100
     )
@@ -73,14 +73,14 @@ def test_changes_are_shown_against_the_table_s_recipe_part_by_part():
             ("seen_accuracy", 0.6),
         )
     )
-    table = table_2_ways.recipes(rows)
+    table = ways.recipes(rows)
     assert table["gain"].tolist() == pytest.approx([0, 0.02])
     assert table["se"].tolist() == pytest.approx([0, 0.01 / 3**0.5])
-    shown = table_2_ways.recipes_shown(table)
+    shown = ways.recipes_shown(table)
     assert shown["setting"].tolist() == list(settings)[::-1]
     assert shown.iloc[1, 2:].tolist() == ["0.6200", "+2.00\u00a0± 0.58", "+1.00", "0.7200"]
-    said = table_2_ways.recipes_said(table)
+    said = ways.recipes_said(table)
     assert "*GenMM, K=10, epochs = 60*: +2.00 points, 3.5 standard errors" in said
     assert "give +1.00 points with the table's recipe, and +1.00 on average" in said
-    without = table_2_ways.recipes(rows[rows["metric"] != "left_out_accuracy_symmetric"])
-    assert "symmetries" not in table_2_ways.recipes_said(without)
+    without = ways.recipes(rows[rows["metric"] != "left_out_accuracy_symmetric"])
+    assert "symmetries" not in ways.recipes_said(without)

@@ -10,14 +10,9 @@ from mixflow.datasets import DatasetError
 from mixflow.datasets.split import Split
 from mixflow.estimators import MixtureClassifier
 from mixflow.experiments import ParameterError, RunContext, find
-from mixflow.experiments.em_gm import table_2, table_2_data
-from mixflow.experiments.em_gm.table_2 import (
-    EXPERIMENT,
-    Table2,
-    _classifier_parameters,
-    _test_metrics,
-)
-from mixflow.experiments.em_gm.table_2_data import (
+from mixflow.experiments.em_gm.table_2 import data as table_2_data
+from mixflow.experiments.em_gm.table_2 import experiment as table_2
+from mixflow.experiments.em_gm.table_2.data import (
     Cell,
     load_cell,
     normalised,
@@ -26,7 +21,13 @@ from mixflow.experiments.em_gm.table_2_data import (
     validation_rows,
     views,
 )
-from mixflow.experiments.em_gm.table_2_recipes import (
+from mixflow.experiments.em_gm.table_2.experiment import (
+    EXPERIMENT,
+    Table2,
+    _classifier_parameters,
+    _test_metrics,
+)
+from mixflow.experiments.em_gm.table_2.recipes import (
     COMPONENTS,
     GAUSSIANS,
     OF_VIEWS,

@@ -5,8 +5,9 @@ import pytest
 from sklearn.model_selection import GridSearchCV
 
 from mixflow.experiments import RunContext, find
-from mixflow.experiments.em_gm import table_2_context, table_2_sharing
-from mixflow.experiments.em_gm.table_2_data import Cell, load_cell
+from mixflow.experiments.em_gm.table_2 import context as table_2_context
+from mixflow.experiments.em_gm.table_2 import sharing
+from mixflow.experiments.em_gm.table_2.data import Cell, load_cell
 
 
 def run(experiment, folder, **values):
@@ -14,7 +15,7 @@ def run(experiment, folder, **values):
     return experiment.run(config, RunContext(checkpoint=folder, progress=False))
 
 
-@pytest.mark.parametrize("module", [table_2_context, table_2_sharing])
+@pytest.mark.parametrize("module", [table_2_context, sharing])
 def test_they_are_registered(module):
     assert find(module.EXPERIMENT.name) is module.EXPERIMENT
 
@@ -87,7 +88,7 @@ def test_the_context_plan_repeats_random_models_only():
 
 
 def test_a_single_flow_gains_nothing_and_owns_all(tmp_path):
-    result = run(table_2_sharing.EXPERIMENT, tmp_path, n_components=1, epochs=2)
+    result = run(sharing.EXPERIMENT, tmp_path, n_components=1, epochs=2)
     values = result.rows.set_index("metric")["value"]
     for part in ("train", "test"):
         assert values[f"{part}_accuracy"] == values[f"mean_flow_{part}_accuracy"]
@@ -98,11 +99,11 @@ def test_a_single_flow_gains_nothing_and_owns_all(tmp_path):
 
 
 def test_measures_agree_with_the_classifier(tmp_path):
-    config = table_2_sharing.EXPERIMENT.configure("smoke", n_components=2, n_blocks=2, epochs=3)
+    config = sharing.EXPERIMENT.configure("smoke", n_components=2, n_blocks=2, epochs=3)
     cell = load_cell("digits", "GenMM")
     context = RunContext(checkpoint=tmp_path, progress=False)
-    model = table_2_sharing.fit(config, context, "full", cell)
-    metrics = table_2_sharing.measure(model, cell)
+    model = sharing.fit(config, context, "full", cell)
+    metrics = sharing.measure(model, cell)
     log_prob = model.log_prob_classes(cell.x_test)
     own = log_prob[np.arange(len(cell.y_test)), cell.y_test]
     assert metrics["test_nll"] == pytest.approx(-own.mean())
@@ -113,7 +114,7 @@ def test_measures_agree_with_the_classifier(tmp_path):
 
 
 def test_every_way_has_a_setting_of_its_own():
-    configs = table_2_sharing.EXPERIMENT.configs("laptop")
+    configs = sharing.EXPERIMENT.configs("laptop")
     ways = {(c.dataset, c.n_blocks, c.posterior_temperature) for c in configs}
-    assert len(ways) == 2 * len(table_2_sharing.WAYS)
+    assert len(ways) == 2 * len(sharing.WAYS)
     assert {c.validation_fraction for c in configs} == {0.0}

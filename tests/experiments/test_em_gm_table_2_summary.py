@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mixflow.experiments.em_gm import table_2_summary as summary
-from mixflow.experiments.em_gm import table_2_ways as ways
+from mixflow.experiments.em_gm.table_2 import summary, ways
 from mixflow.results import load_targets
 
 SEEDS, COMPONENTS = (0, 1, 2), (1, 2, 20)

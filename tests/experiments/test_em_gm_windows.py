@@ -5,7 +5,7 @@ import pytest
 
 from mixflow.datasets.split import Split
 from mixflow.experiments import RunContext, find
-from mixflow.experiments.em_gm.windows import windows
+from mixflow.experiments.em_gm.table_2.windows import windows
 
 
 def cut(scene, corners):

@@ -10,7 +10,7 @@ import pytest
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 
-from mixflow.experiments.em_gm import classifier_summary as summary
+from mixflow.experiments.em_gm.classifier import summary
 from mixflow.figures import classifier as figures
 
 

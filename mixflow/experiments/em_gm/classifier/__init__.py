@@ -1,0 +1,1 @@
+"""What a generative classifier gives beyond the class."""

@@ -1,0 +1,1 @@
+"""EM-GM on images: figures 3 to 7 and table I."""

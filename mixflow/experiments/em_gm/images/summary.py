@@ -1,0 +1,252 @@
+"""What the page of EM-GM's table I and figures 3 to 6 shows, from rows and runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from mixflow.experiments.base import Config
+from mixflow.experiments.em_gm.images.data import TITLES, load_images
+from mixflow.experiments.em_gm.images.measures import COPIES, cost_of_pass
+from mixflow.experiments.em_gm.images.table_1 import Images
+from mixflow.results import Target
+from mixflow.results.store import StoredRun
+
+# Kinds of gain over K = 1.
+COPIED = "copies of one flow, noise of their own"
+SHARED, OWN = "noise shared", "noise of their own"
+INTERVAL = 1.96  # standard errors in half of a 95 % interval
+KEYS = ["dataset", "model", "n_components"]
+# Metric -> what the page calls it, and digits.
+CHANGES = {
+    "nll_train": ("NLL of training images (nat/pixel)", ".4f"),
+    "nll_held_out": ("of held-out images", ".4f"),
+    "FID": ("Fréchet distance", ".2f"),
+    "IS": ("inception score", ".2f"),
+    "1NN": ("1NN accuracy", ".3f"),
+}
+AIM = 1.98  # our own, of K = 1 on MNIST in nat/pixel, for 45 minutes of 2 cores
+
+
+def with_size(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with K, which the setting names, as a column of numbers."""
+    return rows.assign(n_components=rows["setting"].str.removeprefix("K=").astype(int))
+
+
+def table(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """Return mean, sd and number of seeds of metrics, indexed by data set, model and K.
+
+    Parameters
+    ----------
+    rows
+        Of ``em-gm/table-1``.
+    metrics
+        Columns of the result; each has the levels mean, std and count.
+    """
+    wide = (
+        with_size(rows[rows["metric"].isin(metrics)])
+        .pivot_table(index=KEYS, columns="metric", values="value", aggfunc=["mean", "std", "count"])
+        .swaplevel(axis=1)
+    )
+    kept = [metric for metric in metrics if metric in wide.columns.get_level_values(0)]
+    # Of one seed there is no sd, and the pivot leaves out what is all missing.
+    levels = pd.MultiIndex.from_product([kept, ["mean", "std", "count"]])
+    return wide.reindex(columns=levels)
+
+
+def likelihoods(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """Return :func:`table` to be read: mean, and ± the sd where there are several seeds."""
+    found = table(rows, metrics)
+    cells = {
+        metric.replace("_", " "): [
+            f"{m:.4f}" + (f"\u00a0±\u00a0{s:.4f}" if n > 1 else "")
+            for m, s, n in found[metric][["mean", "std", "count"]].to_numpy()
+        ]
+        for metric in metrics
+    }
+    return pd.DataFrame(cells, index=found.index)
+
+
+# Gains -----------------------------------------------------------------------------------------
+
+
+def published(targets: Iterable[Target]) -> dict[str, dict[int, float]]:
+    """Return data set -> K -> table I's NLL in nat/pixel."""
+    printed: dict[str, dict[int, float]] = {}
+    for target in targets:
+        if (target.paper, target.item) == ("em-gm", "table-1") and target.value is not None:
+            k = int(target.setting.removeprefix("K="))
+            printed.setdefault(target.dataset, {})[k] = target.value
+    return printed
+
+
+def published_gains(targets: Iterable[Target]) -> dict[str, dict[int, float]]:
+    """Return data set -> K -> by how much table I's NLL is below that of K = 1, in nat/pixel."""
+    return {
+        dataset: {k: values[1] - value for k, value in values.items() if k > 1}
+        for dataset, values in published(targets).items()
+    }
+
+
+def gains(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return what is gained over K = 1 on one data set, by mixtures and by noise alone.
+
+    Parameters
+    ----------
+    rows
+        Of ``em-gm/table-1``, of one data set.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A line per kind of gain; columns (K, "mean" or "error"), in nat/pixel. The error is half
+        of a 95 % interval: over seeds where the noise is shared, NaN for one seed; over images
+        where it is not.
+    """
+    found = [*_gains_of_mixtures(rows), *_gains_of_copies(rows)]
+    lines = pd.DataFrame(found, columns=["line", "n_components", "mean", "error"])
+    wide = lines.pivot(index="line", columns="n_components", values=["mean", "error"])
+    order = list(dict.fromkeys(lines["line"]))
+    return wide.swaplevel(axis=1).sort_index(axis=1).reindex(order)
+
+
+Gain = tuple[str, int, float, float]  # kind, K, mean, error
+
+
+def _gains_of_mixtures(rows: pd.DataFrame) -> Iterable[Gain]:
+    """Yield gains with shared noise, seed by seed against K = 1, and GenMM's with its own."""
+    rows = with_size(rows)
+    fitted = rows[rows["metric"] == "nll_train"]
+    nll = fitted.set_index(["model", "n_components", "seed"])["value"].sort_index()
+    means = rows.groupby(["model", "n_components", "metric"])["value"].mean()
+    for model, k in dict.fromkeys((model, k) for model, k, _ in nll.index):
+        if k == 1:
+            continue
+        gain = (nll["GenMM", 1] - nll[model, k]).dropna()
+        yield f"{model}, {SHARED}", k, gain.mean(), INTERVAL * gain.std() / len(gain) ** 0.5
+        if model == "GenMM":
+            own, error = (means[model, k, f"gain_own_noise{end}"] for end in ("", "_error"))
+            yield f"{model}, {OWN}", k, gain.mean() + own, INTERVAL * error
+
+
+def _gains_of_copies(rows: pd.DataFrame) -> Iterable[Gain]:
+    means = rows.groupby("metric")["value"].mean()
+    for k in COPIES:
+        gain, error = (means[f"gain_copies_{k}{end}"] for end in ("", "_error"))
+        yield COPIED, k, gain, INTERVAL * error
+
+
+def describe_gains(gained: Mapping[str, pd.DataFrame]) -> str:
+    """Return the numbers of :func:`gains` by data set, for those who cannot see the figure."""
+    return " ".join(
+        f"{dataset}: "
+        + "; ".join(
+            f"{name} "
+            + ", ".join(f"{v:.4f} (K = {k})" for k, v in line.xs("mean", level=1).dropna().items())
+            for name, line in lines.iterrows()
+        )
+        + "."
+        for dataset, lines in gained.items()
+    )
+
+
+def say_copies(
+    gained: Mapping[str, pd.DataFrame], published: Mapping[str, Mapping[int, float]]
+) -> str:
+    """Return, in Markdown, gains by noise alone and by mixtures beside the published ones."""
+    said = []
+    for dataset, lines in gained.items():
+        copied, shared = (
+            lines.loc[name].xs("mean", level=1) for name in (COPIED, f"GenMM, {SHARED}")
+        )
+        shares = [
+            f"K = {k}: published {value:.4f}; copies {copied[k]:.4f}; the mixture, noise shared, "
+            f"{shared[k]:.4f}"
+            for k, value in published.get(dataset, {}).items()
+            if np.isfinite(shared.get(k, np.nan))
+        ]
+        if shares:
+            said.append(f"- **{TITLES[dataset]}**. {'. '.join(shares)}.")
+    if not said:
+        return ""
+    first = (
+        'Copies of one flow, which as a mixture are that flow, "gain" by noise of their own, where '
+        "noise is drawn in each component anew. A mixture gains where they share it:"
+    )
+    return "\n".join([first, "", *said])
+
+
+def say_changes(rows: pd.DataFrame) -> str:
+    """Return, in Markdown, how each mixture differs from one flow of the same data set."""
+    measured = table(rows, list(CHANGES))
+    means = pd.DataFrame({metric: measured[metric, "mean"] for metric in CHANGES}).dropna()
+    found = dict(zip(means.index, means.to_dict("records"), strict=True))
+    said = []
+    for (dataset, model, k), several in found.items():
+        if k == 1:
+            continue
+        one = found[dataset, "GenMM", 1]
+        changes = [
+            f"{name} {one[m]:{digits}} \u2192 {several[m]:{digits}} "
+            f"({several[m] - one[m]:+{digits}})"
+            for m, (name, digits) in CHANGES.items()
+        ]
+        said.append(
+            f"- **{TITLES[dataset]}, {model}, K = {k}** against one flow at equal epochs: "
+            f"{'; '.join(changes)}."
+        )
+    return "\n".join(said)
+
+
+# Cost ------------------------------------------------------------------------------------------
+
+
+def epochs_of(config: Mapping[str, int]) -> int:
+    """Return the passes over the images of a stored run, those of the single flow included."""
+    return config["base_epochs"] + config["epochs"]
+
+
+def flops_of_image(costs: Mapping[str, float]) -> float:
+    """Return the FLOPs of one image in training, forward and backward."""
+    return sum(value for name, value in costs.items() if name.startswith("FLOPs of an image"))
+
+
+def say_long_flow(run: StoredRun, targets: Iterable[Target], paper: Config) -> str:
+    """Return, in Markdown, how far ``em-gm/long-flow`` got, and what the published flow costs.
+
+    Parameters
+    ----------
+    run
+        Of ``em-gm/long-flow``.
+    targets
+        Published numbers.
+    paper
+        The config of ``em-gm/table-1`` in the paper's profile.
+    """
+    assert isinstance(paper, Images)
+    dataset, epochs = run.config["dataset"], epochs_of(run.config)
+    published_epochs = epochs_of(paper.model_dump())
+    images = load_images(dataset, part=run.config["part"])
+    found = run.rows.set_index("metric")["value"]
+    ours, theirs = (
+        len(images.train) * n * flops_of_image(costs)
+        for n, costs in (
+            (epochs, run.provenance["costs"]),
+            (published_epochs, cost_of_pass(paper, images)),
+        )
+    )
+    text = (
+        f"K = 1 on {TITLES[dataset]} for {epochs} epochs: **{found['nll_train']:.4f}** nat/pixel "
+        f"on the training images, {found['nll_held_out']:.4f} on held-out ones, "
+        f"{ours / 1e12:,.0f} TFLOP in training passes. The published flow takes "
+        f"{theirs / 1e12:,.0f} TFLOP in its {published_epochs} epochs, {theirs / ours:.0f} times "
+        "as many"
+    )
+    printed = published(targets).get(dataset, {}).get(1)
+    if printed is None:
+        return f"{text}."
+    over = found["nll_train"] - AIM
+    met = "met" if over <= 0 else f"missed by {over:.4f}"
+    return f"{text}, and reaches {printed:.4f}. Our own aim, {AIM}, is {met}."

@@ -1,0 +1,1 @@
+"""EM-GM table II, and what lies behind its numbers."""
