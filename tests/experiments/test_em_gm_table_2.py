@@ -12,6 +12,7 @@ from mixflow.estimators import MixtureClassifier
 from mixflow.experiments import ParameterError, RunContext, find
 from mixflow.experiments.em_gm.table_2 import data as table_2_data
 from mixflow.experiments.em_gm.table_2 import experiment as table_2
+from mixflow.experiments.em_gm.table_2.config import Table2
 from mixflow.experiments.em_gm.table_2.data import (
     Cell,
     load_cell,
@@ -21,12 +22,8 @@ from mixflow.experiments.em_gm.table_2.data import (
     validation_rows,
     views,
 )
-from mixflow.experiments.em_gm.table_2.experiment import (
-    EXPERIMENT,
-    Table2,
-    _classifier_parameters,
-    _test_metrics,
-)
+from mixflow.experiments.em_gm.table_2.experiment import EXPERIMENT, _test_metrics
+from mixflow.experiments.em_gm.table_2.fit import _classifier_parameters
 from mixflow.experiments.em_gm.table_2.recipes import (
     COMPONENTS,
     GAUSSIANS,

@@ -9,8 +9,8 @@ import pytest
 
 import mixflow
 from mixflow.experiments import Config
+from mixflow.experiments.em_gm.table_2.config import Table2
 from mixflow.experiments.em_gm.table_2.context import Context
-from mixflow.experiments.em_gm.table_2.experiment import Table2
 from mixflow.results import provenance
 
 

@@ -4,104 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
-import pandas as pd
-from pydantic import Field, model_validator
-from sklearn.mixture import GaussianMixture
-from sklearn.preprocessing import StandardScaler
 
-from mixflow.estimators import MixtureClassifier
 from mixflow.experiments.base import Answer, Experiment, Result, RunContext
-from mixflow.experiments.em_gm.table_2.data import (
-    LEVELS,
-    TABLE_NAMES,
-    UNEQUAL,
-    Cell,
-    LogProb,
-    OfCell,
-    companion,
-    image_shape,
-    load_cell,
-    over_views,
-)
+from mixflow.experiments.em_gm.table_2.config import Table2, rows_of
+from mixflow.experiments.em_gm.table_2.data import UNEQUAL, Cell, companion, load_cell
+from mixflow.experiments.em_gm.table_2.fit import density, fit, fit_gaussians
 from mixflow.experiments.em_gm.table_2.recipes import (
     COMPONENTS,
     GAUSSIANS,
-    OF_VIEWS,
     OTHER_COMPONENTS,
-    PUBLISHED_TRAINING,
     RECIPES,
     Dataset,
-    Model,
-    recipe,
-    structure,
 )
 
-_COMMON = {"profile", "seed", "dataset", "split_seed", "model", "n_components"}
-_COMMON |= {"evaluate_every", "validation_fraction", "n_blocks"}
 # By profile, in the order of the plan. No processor trains all of Norb's pixels in a laptop's time.
 DATASETS: dict[str, tuple[Dataset, ...]] = {
     "laptop": ("letter", "satimage", "norb-8x16-normalised"),
     "paper": ("letter", "satimage", "norb"),
 }
-# Parameters that go to the classifier under their own names.
-TRAINING = (
-    *("n_components", "n_blocks", "n_layers", "hidden_features", "noise", "init", "m_step"),
-    *("posterior_temperature", "learning_rate", "weight_decay", "batch_size", "em_every"),
-)
-
-
-class Table2(OfCell):
-    """One cell of table II for one seed; None takes the recipe of data set and model."""
-
-    dataset: Dataset = Field("letter", description="digits at smoke only")
-    model: Model = Field("GenMM", description="the mixture of each class")
-    n_components: int = Field(
-        1, ge=1, le=100, description="K, the flows per class; Gaussians of LatMM"
-    )
-    evaluate_every: int = Field(10, ge=1, description="epochs between points of the curves")
-    validation_fraction: float = Field(
-        0.1,
-        ge=0,
-        lt=1,
-        description="share of the training split that chooses the epoch (of Norb one toy of every "
-        "class); 0: none",
-    )
-    epochs: int | None = Field(None, ge=1)
-    n_blocks: int | None = Field(None, ge=1, description="mixtures pooled in a class")
-    n_layers: int | None = Field(None, ge=1, description="coupling steps of a flow")
-    hidden_features: int | None = Field(None, ge=1)
-    hidden_layers: int | None = Field(None, ge=1)
-    dropout: float | None = Field(None, ge=0, lt=1)
-    noise: float | None = Field(None, ge=0, description="sd, in units of the scaled features")
-    posterior_temperature: float | Literal["per_dimension"] | None = None
-    m_step: Literal["sparse", "dense"] | None = None
-    init: Literal["gmm", "kmeans", "random", "uniform"] | None = None
-    learning_rate: float | None = Field(None, gt=0)
-    weight_decay: float | None = Field(None, ge=0)
-    batch_size: int | None = Field(None, ge=1, description="samples of a class in a step")
-    em_every: int | None = Field(None, ge=1, description="epochs between E-steps")
-    reg_covar: float | None = Field(None, gt=0, description="ridge of covariances")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Put the recipe in, so that the config says all and its digest changes with it."""
-        default = {name: cls.model_fields[name].default for name in ("dataset", "model")}
-        dataset, model = ({**default, **values}[name] for name in ("dataset", "model"))
-        n_components = values.get("n_components", 1)
-        filled = recipe(dataset, model, n_components if isinstance(n_components, int) else 1)
-        given = {n: v for n, v in values.items() if v is not None}
-        own = {name for name in cls.model_fields if name in filled or name in _COMMON}
-        foreign = [name for name in given if name in cls.model_fields and name not in own]
-        if not filled and dataset in RECIPES and model in get_args(Model):
-            known = ", ".join(repr(name) for name in RECIPES[dataset])
-            raise ValueError(f"no recipe of {model!r} for {dataset!r}, only of {known}")
-        if foreign and filled:
-            raise ValueError(f"{model!r} has no parameter {', '.join(foreign)}")
-        return {**filled, **given}
 
 
 def run(config: Table2, context: RunContext) -> Result:
@@ -116,7 +39,7 @@ def run(config: Table2, context: RunContext) -> Result:
         "parameters": float(sum(p.numel() for p in model.mixture_.parameters())),
     }
     curve = model.history_.dropna(subset=["accuracy"])
-    metrics = _test_metrics(config, cell, _log_prob(config, model.log_prob_classes)(cell.x_test))
+    metrics = _test_metrics(config, cell, density(config, model.log_prob_classes)(cell.x_test))
     metrics["test_accuracy_best_on_test"] = float(curve["accuracy"].max())
     arrays = {
         "epoch": curve["epoch"].to_numpy() + 1,
@@ -142,81 +65,12 @@ def _validation_curve(config: Table2, context: RunContext, cell: Cell) -> np.nda
     return accuracy
 
 
-def fit(config: Table2, context: RunContext, name: str, cell: Cell) -> MixtureClassifier:
-    """Fit to a cell's training part; ``history_`` has the accuracies on its test part.
-
-    Parameters
-    ----------
-    config, context
-        Of the run.
-    name
-        Of the folder for checkpoints.
-    cell
-        The data.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        After Ctrl-C, with a checkpoint from which the same call goes on.
-    """
-    assert config.epochs is not None
-
-    def accuracy(model: Any, epoch: int) -> dict[str, float]:
-        if (epoch + 1) % config.evaluate_every and epoch + 1 != config.epochs:
-            return {}
-        log_prob = _log_prob(config, model.log_prob_classes)(cell.x_test)
-        scores = log_prob + np.log(cell.class_prior)
-        return {"accuracy": float((scores.argmax(1) == cell.y_test).mean())}
-
-    model = MixtureClassifier(
-        **_classifier_parameters(config, cell),
-        device=context.device,
-        checkpoint=context.checkpoint / name,
-        callback=accuracy,
-        verbose=int(context.progress),
-    ).fit(cell.x_train, cell.y_train)
-    if model.interrupted_:
-        raise KeyboardInterrupt
-    return model
-
-
-def _classifier_parameters(config: Table2, cell: Cell) -> dict[str, Any]:
-    common = {name: getattr(config, name) for name in TRAINING}
-    common |= {"max_epochs": config.epochs, "priors": cell.class_prior, "random_state": config.seed}
-    common |= {"early_stopping": False}
-    assert config.n_layers is not None
-    common |= structure(config.model, config.n_components, config.n_layers)
-    shape = image_shape(config.dataset, config.model)
-    if shape is None:
-        own = ("hidden_layers", "dropout", "reg_covar")
-        return common | {name: getattr(config, name) for name in own}
-    common |= {"image_shape": shape, "n_levels": LEVELS[config.dataset], "standardize": False}
-    return common | (PUBLISHED_TRAINING if config.model == "GenMM as published" else {})
-
-
 def _run_gaussian(config: Table2, cell: Cell) -> Result:
-    """Fit scikit-learn's full-covariance Gaussian mixture to every class: the plain reference."""
+    """Fit scikit-learn's Gaussian mixtures: the plain reference."""
     start = time.perf_counter()
-    scaler = StandardScaler().fit(cell.x_train)
-    x = scaler.transform(cell.x_train)
-    mixtures = [
-        GaussianMixture(
-            config.n_components, reg_covar=config.reg_covar, random_state=config.seed, max_iter=200
-        ).fit(x[cell.y_train == label])
-        for label in range(int(cell.y_train.max()) + 1)
-    ]
-
-    def log_prob(x: np.ndarray) -> np.ndarray:
-        scores = [mixture.score_samples(scaler.transform(x)) for mixture in mixtures]
-        return np.stack(scores, 1) - np.log(scaler.scale_).sum()
-
-    metrics = _test_metrics(config, cell, _log_prob(config, log_prob)(cell.x_test))
+    log_prob = density(config, fit_gaussians(config, cell))
+    metrics = _test_metrics(config, cell, log_prob(cell.x_test))
     return Result(rows_of(config, metrics), costs={"fit_seconds": time.perf_counter() - start})
-
-
-def _log_prob(config: Table2, own: LogProb) -> LogProb:
-    """Return the density that a model is measured by, from that which was trained."""
-    return over_views(own, config.dataset) if config.model in OF_VIEWS else own
 
 
 def _test_metrics(config: Table2, cell: Cell, log_prob: np.ndarray) -> dict[str, float]:
@@ -235,19 +89,6 @@ def _test_metrics(config: Table2, cell: Cell, log_prob: np.ndarray) -> dict[str,
         metrics["test_accuracy_uniform_priors"] = accuracy(np.ones(len(shares)))
         metrics["test_accuracy_class_priors"] = accuracy(shares)
     return metrics
-
-
-def rows_of(config: Table2, metrics: Mapping[str, float]) -> pd.DataFrame:
-    """Return metrics as result rows, named as the paper's table names data set and setting."""
-    # The table is one split; what other splits give has a setting of its own.
-    split = f" split={config.split_seed}" if config.split_seed else ""
-    same = {
-        "dataset": TABLE_NAMES.get(config.dataset, config.dataset),
-        "model": config.model,
-        "setting": f"K={config.n_components}{split}",
-        "seed": config.seed,
-    }
-    return pd.DataFrame([{**same, "metric": m, "value": v} for m, v in sorted(metrics.items())])
 
 
 def plan(profile: str) -> Sequence[Mapping[str, Any]]:

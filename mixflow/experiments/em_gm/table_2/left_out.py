@@ -8,8 +8,9 @@ import numpy as np
 
 from mixflow.estimators import MixtureClassifier
 from mixflow.experiments.base import RunContext
+from mixflow.experiments.em_gm.table_2.config import Table2
 from mixflow.experiments.em_gm.table_2.data import Cell, LogProb, companion, load_cell
-from mixflow.experiments.em_gm.table_2.experiment import Table2, fit
+from mixflow.experiments.em_gm.table_2.fit import fit
 
 EVERY = 4  # of so many training samples one is measured: as many as are left out
 

@@ -16,8 +16,9 @@ from mixflow.datasets import load_split
 from mixflow.estimators import MixtureClassifier
 from mixflow.experiments.base import Experiment, Result, RunContext
 from mixflow.experiments.em_gm.classifier.models import mixture_of, standardised
+from mixflow.experiments.em_gm.table_2.config import Table2, rows_of
 from mixflow.experiments.em_gm.table_2.data import FILES, Cell, load_cell
-from mixflow.experiments.em_gm.table_2.experiment import Table2, fit, rows_of
+from mixflow.experiments.em_gm.table_2.fit import fit
 
 N_COMPONENTS, N_SHOWN = 5, 3  # as many components as a class has toys; pictures of each
 

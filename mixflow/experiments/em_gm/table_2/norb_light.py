@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mixflow.experiments.base import Experiment, Result, RunContext
-from mixflow.experiments.em_gm.table_2.experiment import Table2, rows_of
+from mixflow.experiments.em_gm.table_2.config import Table2, rows_of
 from mixflow.experiments.em_gm.table_2.left_out import fit_without, measure
 
 COMPONENTS, TOYS = (1, 4, 10), 5

@@ -18,8 +18,9 @@ from scipy.special import entr, log_softmax, logsumexp
 
 from mixflow.estimators import MixtureClassifier
 from mixflow.experiments.base import Experiment, Result, RunContext
+from mixflow.experiments.em_gm.table_2.config import Table2
 from mixflow.experiments.em_gm.table_2.data import Cell, load_cell
-from mixflow.experiments.em_gm.table_2.experiment import Table2, fit
+from mixflow.experiments.em_gm.table_2.fit import fit
 from mixflow.mixtures.base import in_chunks
 
 N_COMPONENTS, SEEDS, CHUNK = 10, 2, 512
