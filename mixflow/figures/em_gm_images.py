@@ -25,7 +25,7 @@ QUALITY = {
 
 
 def curves(runs: Sequence[StoredRun], floor: float) -> Figure:
-    """Draw figure 3: NLL of the training images by epoch, a panel per data set and model.
+    """Draw figure 3: NLL of the training images by epoch, a line of panels per data set.
 
     Parameters
     ----------
@@ -35,10 +35,10 @@ def curves(runs: Sequence[StoredRun], floor: float) -> Figure:
         What a pixel costs that never varies, in nats: the lower end of the axis.
     """
     kinds = list(dict.fromkeys((r.config["dataset"], r.config["model"]) for r in runs))
-    columns = min(2, len(kinds))
+    columns = max(sum(kind[0] == dataset for kind in kinds) for dataset, _ in kinds)
     lines = -(-len(kinds) // columns)
     fig, panels = plt.subplots(
-        lines, columns, figsize=(4.5 * columns, 3.2 * lines), layout="constrained", squeeze=False
+        lines, columns, figsize=(3.9 * columns, 3.2 * lines), layout="constrained", squeeze=False
     )
     sizes = sorted({run.config["n_components"] for run in runs})
     for axes, kind in zip(panels.flat, kinds, strict=False):

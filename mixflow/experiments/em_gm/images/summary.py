@@ -21,8 +21,8 @@ INTERVAL = 1.96  # standard errors in half of a 95 % interval
 KEYS = ["dataset", "model", "n_components"]
 # Metric -> what the page calls it, and digits.
 CHANGES = {
-    "nll_train": ("NLL of training images (nat/pixel)", ".4f"),
-    "nll_held_out": ("of held-out images", ".4f"),
+    "nll_train": ("NLL, training (nat/pixel)", ".4f"),
+    "nll_held_out": ("NLL, held out", ".4f"),
     "FID": ("Fréchet distance", ".2f"),
     "IS": ("inception score", ".2f"),
     "1NN": ("1NN accuracy", ".3f"),
@@ -178,26 +178,31 @@ def say_copies(
     return "\n".join([first, "", *said])
 
 
-def say_changes(rows: pd.DataFrame) -> str:
-    """Return, in Markdown, how each mixture differs from one flow of the same data set."""
-    measured = table(rows, list(CHANGES))
-    means = pd.DataFrame({metric: measured[metric, "mean"] for metric in CHANGES}).dropna()
-    found = dict(zip(means.index, means.to_dict("records"), strict=True))
-    said = []
-    for (dataset, model, k), several in found.items():
-        if k == 1:
-            continue
-        one = found[dataset, "GenMM", 1]
-        changes = [
-            f"{name} {one[m]:{digits}} \u2192 {several[m]:{digits}} "
-            f"({several[m] - one[m]:+{digits}})"
-            for m, (name, digits) in CHANGES.items()
-        ]
-        said.append(
-            f"- **{TITLES[dataset]}, {model}, K = {k}** against one flow at equal epochs: "
-            f"{'; '.join(changes)}."
-        )
-    return "\n".join(said)
+def changes(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return what one flow reaches, and every mixture with its difference from that.
+
+    Lines are data set, model and K; means over seeds, the differences seed by seed. What is not
+    measured is left empty.
+    """
+    measured = with_size(rows[rows["metric"].isin(list(CHANGES))])
+    wide = measured.pivot_table(index=[*KEYS, "seed"], columns="metric", values="value")
+    one = wide.query("model == 'GenMM' and n_components == 1")
+    one = one.droplevel("model").droplevel("n_components")
+    same = pd.MultiIndex.from_frame(wide.index.to_frame()[["dataset", "seed"]])
+    gained = (wide - one.reindex(same).to_numpy()).groupby(KEYS).mean()
+    means = wide.groupby(KEYS).mean()
+
+    def written(k: int, mean: float, gain: float, digits: str) -> str:
+        if np.isnan(mean):
+            return ""
+        return f"{mean:{digits}}" + (f" ({gain:+{digits}})" if k > 1 else "")
+
+    sizes = means.index.get_level_values("n_components")
+    cells = {
+        name: [written(*of, digits) for of in zip(sizes, means[m], gained[m], strict=True)]
+        for m, (name, digits) in CHANGES.items()
+    }
+    return pd.DataFrame(cells, index=means.index).rename(index=TITLES, level="dataset")
 
 
 # Cost ------------------------------------------------------------------------------------------
@@ -250,3 +255,20 @@ def say_long_flow(run: StoredRun, targets: Iterable[Target], paper: Config) -> s
     over = found["nll_train"] - AIM
     met = "met" if over <= 0 else f"missed by {over:.4f}"
     return f"{text}, and reaches {printed:.4f}. Our own aim, {AIM}, is {met}."
+
+
+def say_pace(shorter: StoredRun, longer: StoredRun) -> str:
+    """Return how fast the NLL of one flow falls from a training to a longer one, and to the aim."""
+    epochs, nll = zip(
+        *(
+            (epochs_of(run.config), run.rows.set_index("metric")["value"]["nll_train"])
+            for run in (shorter, longer)
+        ),
+        strict=True,
+    )
+    pace = (nll[0] - nll[1]) / np.log2(epochs[1] / epochs[0])
+    text = f"From {epochs[0]} to {epochs[1]} epochs every doubling gained {pace:.4f} nat/pixel"
+    if nll[1] <= AIM or pace <= 0:
+        return f"{text}."
+    needed = epochs[1] * 2 ** ((nll[1] - AIM) / pace)
+    return f"{text}; at that pace {AIM} takes about {needed:.0f} epochs."
