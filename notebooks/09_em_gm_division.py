@@ -172,7 +172,9 @@ display(table_2_ways.recipes_shown(recipes).style.hide(axis="index"))
 display(Markdown(table_2_ways.recipes_said(recipes)))
 
 # %% [markdown]
-# ± is the standard error of the difference over the five parts, which overlap a little.
+# ± is the standard error of the difference over the five parts, which overlap a little. [The page
+# before](03_em_gm_table_2) has models of all training samples, with eight views and without, on the
+# test split.
 #
 # ## What differs from the paper, and why
 #
