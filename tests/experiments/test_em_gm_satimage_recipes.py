@@ -78,7 +78,7 @@ def test_changes_are_shown_against_the_table_s_recipe_part_by_part():
     assert table["se"].tolist() == pytest.approx([0, 0.01 / 3**0.5])
     shown = ways.recipes_shown(table)
     assert shown["setting"].tolist() == list(settings)[::-1]
-    assert shown.iloc[1, 2:].tolist() == ["0.6200", "+2.00\u00a0± 0.58", "+1.00", "0.7200"]
+    assert shown.iloc[1, 2:].tolist() == ["0.6200", "+2.00\u00a0±\u00a00.58", "+1.00", "0.7200"]
     said = ways.recipes_said(table)
     assert "*GenMM, K=10, epochs = 60*: +2.00 points, 3.5 standard errors" in said
     assert "give +1.00 points with the table's recipe, and +1.00 on average" in said

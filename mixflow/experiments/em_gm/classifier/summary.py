@@ -73,7 +73,7 @@ def table(rows: pd.DataFrame, metrics: Mapping[str, tuple[str, int]]) -> pd.Data
 
 def mean_and_sd(values: NDArray, digits: int) -> str:
     """Write the mean, and the sd where there are several."""
-    sd = f"\u00a0± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
+    sd = f"\u00a0±\u00a0{values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
     return f"{values.mean():.{digits}f}{sd}"
 
 
@@ -128,7 +128,7 @@ def final_growth(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
             "classifier": name,
             "classes": table.index[-1],
             "accuracy": f"{table['mean'].iloc[-1]:.4f}"
-            + (f"\u00a0± {table['std'].iloc[-1]:.4f}" if table["std"].notna().iloc[-1] else ""),
+            + (f"\u00a0±\u00a0{table['std'].iloc[-1]:.4f}" if table["std"].notna().iloc[-1] else ""),
             "processor seconds": f"{table['seconds'].iloc[-1]:.1f}",
         }
         for name, table in found.items()

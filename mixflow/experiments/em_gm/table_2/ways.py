@@ -214,7 +214,7 @@ def recipes(rows: pd.DataFrame) -> pd.DataFrame:
 
 def recipes_shown(table: pd.DataFrame) -> pd.DataFrame:
     """Return what :func:`recipes` gives as the page shows it."""
-    error = [f"\u00a0± {100 * se:.2f}" if se == se else "" for se in table["se"]]
+    error = [f"\u00a0±\u00a0{100 * se:.2f}" if se == se else "" for se in table["se"]]
     shown = {
         "model": table["model"],
         "setting": table["setting"],
