@@ -20,6 +20,7 @@ from mixflow import experiments
 from mixflow.experiments.base import PROFILES
 from mixflow.results import Store, Target, load_targets, status_table
 from mixflow.results.store import StoredRun
+from mixflow.results.text import mean_and_sd
 from mixflow.results.verdicts import judge
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ class Page:
                     "setting": target.setting,
                     "protocol": metrics[target.item].removeprefix("test_accuracy_"),
                     "paper": f"{target.value:.4f}",
-                    "ours": _mean_sd(values.mean(), values.std()),
+                    "ours": mean_and_sd(values.mean(), values.std()),
                     "seeds": len(values),
                     "verdict": VERDICTS[verdict],
                 }
@@ -218,7 +219,7 @@ def verdict_table(store: Store, targets: Sequence[Target]) -> str:
             "model": table["model"],
             "setting": table["setting"],
             "paper": [claims.get(t.id) or f"{t.value:.6g}" for t in targets],
-            "ours": [_mean_sd(*row) for row in table[["ours", "spread"]].to_numpy()],
+            "ours": [mean_and_sd(*row) for row in table[["ours", "spread"]].to_numpy()],
             "seeds": table["seeds"],
             "profile": table["profile"].fillna(""),
             "verdict": table["verdict"].map(VERDICTS),
@@ -238,12 +239,6 @@ def verdict_counts(store: Store, targets: Sequence[Target]) -> pd.DataFrame:
 def _commit(code: dict[str, Any]) -> str:
     commit = code.get("commit")
     return f"`{commit[:10]}`" + (" with changes" if code.get("dirty") else "") if commit else "?"
-
-
-def _mean_sd(mean: float, sd: float) -> str:
-    if mean != mean:
-        return ""
-    return f"{mean:.4f}" + (f"\u00a0±\u00a0{sd:.4f}" if sd == sd else "")
 
 
 def _markdown(text: str) -> Markdown:

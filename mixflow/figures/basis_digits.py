@@ -14,6 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
 from mixflow.figures.style import COLOURS, LINES, MARKERS
 from mixflow.results.store import StoredRun
+from mixflow.results.text import mean_and_sd
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -128,8 +129,7 @@ def _by_size(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _spread(values: pd.Series) -> str:
     digits = 3 if abs(values.mean()) < 10 else 1
-    sd = f" ± {values.std():.{digits}f}" if len(values) > 1 else ""
-    return f"{values.mean():.{digits}f}{sd}"
+    return mean_and_sd(values.mean(), values.std(), digits)
 
 
 # Figures -------------------------------------------------------------------------------------

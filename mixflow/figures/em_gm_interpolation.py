@@ -15,6 +15,7 @@ from matplotlib.patches import Rectangle
 
 from mixflow.figures.style import COLOURS, style
 from mixflow.results.store import StoredRun
+from mixflow.results.text import mean_and_sd
 
 STRANGER = COLOURS[4]  # of the mark on an image that is read as neither end's class
 # Measure -> its column in the table.
@@ -187,9 +188,7 @@ def shares(rows: pd.DataFrame) -> pd.DataFrame:
     keys = ["dataset", "model", "setting", "seed", "metric"]
     chosen = rows[rows["metric"].isin(MEASURES)].drop_duplicates(keys)
     found = chosen.groupby(["model", "setting", "metric"])["value"]
-    texts = found.agg(["mean", "std"]).apply(lambda line: _mean_sd(*line), axis=1)
+    texts = found.agg(["mean", "std"]).apply(
+        lambda line: mean_and_sd(line["mean"], line["std"], 3), axis=1
+    )
     return texts.unstack()[list(MEASURES)].rename(columns=MEASURES).rename_axis(columns=None)
-
-
-def _mean_sd(mean: float, sd: float) -> str:
-    return f"{mean:.3f}" + ("" if np.isnan(sd) else f"\u00a0±\u00a0{sd:.3f}")

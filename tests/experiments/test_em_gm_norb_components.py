@@ -79,4 +79,4 @@ def test_agreement_with_toys_is_told_with_its_spread():
     rows = pd.DataFrame({"metric": [*values], "value": [*values.values()]})
     assert ways.components_said(rows).endswith("is 0.25.")
     twice = pd.concat([rows, rows.assign(value=rows["value"] + 0.1)])
-    assert "is 0.30 ± 0.07 (sd" in ways.components_said(twice)
+    assert "is 0.30\u00a0±\u00a00.07 (sd" in ways.components_said(twice)

@@ -103,7 +103,7 @@ def test_a_table_has_means_and_spreads():
         summary.CALIBRATION,
     )
     assert shown["model"].tolist() == ["mixture of flows", "random forest"]
-    assert shown["accuracy"].tolist() == ["0.8500\u00a0± 0.0707", ""]
+    assert shown["accuracy"].tolist() == ["0.8500\u00a0±\u00a00.0707", ""]
     assert shown["log loss (nats)"].tolist() == ["", "0.123"]
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from mixflow.experiments.vmonf.mnist_models import Model as ImageModel
 from mixflow.experiments.vmonf.recipes import Model
+from mixflow.results.text import mean_and_sd
 
 KEYS = ["model", "setting", "seed"]
 
@@ -69,8 +70,7 @@ def spread(values: pd.Series | None, digits: int) -> str:
     """Return mean ± sd over the runs; empty where nothing was measured."""
     if values is None or values.isna().all():
         return ""
-    sd = f"\u00a0± {values.std():.{digits}f}" if len(values) > 1 else ""
-    return f"{values.mean():.{digits}f}{sd}"
+    return mean_and_sd(values.mean(), values.std(), digits)
 
 
 def middle(values: pd.Series | None, digits: int) -> str:

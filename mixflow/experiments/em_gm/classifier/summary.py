@@ -14,6 +14,7 @@ from mixflow.experiments.em_gm.classifier.growth import ADDED, ANEW
 from mixflow.experiments.em_gm.classifier.missing import IMPUTED, MARGINAL
 from mixflow.experiments.em_gm.classifier.models import FLOWS, GAUSSIANS
 from mixflow.results.store import StoredRun
+from mixflow.results.text import mean_and_sd
 
 # What models are called where the page names them.
 NAMES = {FLOWS: "mixture of flows", GAUSSIANS: "Gaussian mixture"}
@@ -61,7 +62,7 @@ def table(rows: pd.DataFrame, metrics: Mapping[str, tuple[str, int]]) -> pd.Data
     for (model, setting, metric), values in groups:
         heading, digits = metrics[str(metric)]
         line = lines.setdefault((named(str(model)), str(setting)), {})
-        line[heading] = mean_and_sd(values.to_numpy(), digits)
+        line[heading] = mean_and_sd(values.mean(), values.std(), digits)
     headings = [heading for heading, _ in metrics.values()]
     return pd.DataFrame(
         [
@@ -69,12 +70,6 @@ def table(rows: pd.DataFrame, metrics: Mapping[str, tuple[str, int]]) -> pd.Data
             for (model, setting), line in lines.items()
         ]
     )
-
-
-def mean_and_sd(values: NDArray, digits: int) -> str:
-    """Write the mean, and the sd where there are several."""
-    sd = f"\u00a0±\u00a0{values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
-    return f"{values.mean():.{digits}f}{sd}"
 
 
 def at_imbalance(rows: pd.DataFrame, imbalance: int) -> pd.DataFrame:
@@ -127,8 +122,7 @@ def final_growth(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         {
             "classifier": name,
             "classes": table.index[-1],
-            "accuracy": f"{table['mean'].iloc[-1]:.4f}"
-            + (f"\u00a0±\u00a0{table['std'].iloc[-1]:.4f}" if table["std"].notna().iloc[-1] else ""),
+            "accuracy": mean_and_sd(table["mean"].iloc[-1], table["std"].iloc[-1]),
             "processor seconds": f"{table['seconds'].iloc[-1]:.1f}",
         }
         for name, table in found.items()

@@ -13,6 +13,7 @@ from mixflow.experiments.em_gm.images.measures import COPIES, cost_of_pass
 from mixflow.experiments.em_gm.images.table_1 import Images
 from mixflow.results import Target
 from mixflow.results.store import StoredRun
+from mixflow.results.text import mean_and_sd
 
 # Kinds of gain over K = 1.
 COPIED = "copies of one flow, noise of their own"
@@ -61,8 +62,7 @@ def likelihoods(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     found = table(rows, metrics)
     cells = {
         metric.replace("_", " "): [
-            f"{m:.4f}" + (f"\u00a0±\u00a0{s:.4f}" if n > 1 else "")
-            for m, s, n in found[metric][["mean", "std", "count"]].to_numpy()
+            mean_and_sd(mean, sd) for mean, sd in found[metric][["mean", "std"]].to_numpy()
         ]
         for metric in metrics
     }

@@ -11,6 +11,7 @@ from scipy.stats import page_trend_test, spearmanr
 from mixflow.experiments.em_gm.table_2.data import NORMALISED, REDUCED, SHAPES
 from mixflow.experiments.em_gm.table_2.recipes import OF_VIEWS, OTHER_COMPONENTS, RECIPES
 from mixflow.results import Target
+from mixflow.results.text import mean_and_sd
 
 OURS, PUBLISHED, GAUSSIAN = "GenMM", "GenMM as published", "GMM full covariance"
 VIEWS, GAUSSIAN_VIEWS = OF_VIEWS  # the same, averaged over a window's views
@@ -269,13 +270,14 @@ def others(context: pd.DataFrame, rows: pd.DataFrame, cited: Mapping[str, float]
 
 
 def _spread(values: pd.Series) -> dict[str, object]:
-    sd = f"\u00a0±\u00a0{values.std():.4f}" if len(values) > 1 else ""
-    return {"accuracy": f"{values.mean():.4f}{sd}", "seeds": len(values), "mean": values.mean()}
+    mean = values.mean()
+    return {"accuracy": mean_and_sd(mean, values.std()), "seeds": len(values), "mean": mean}
 
 
 def _mean_and_sd(values: pd.DataFrame) -> pd.Series:
     """Write the mean over seeds (lines), and the sd where there are several, of each column."""
-    return values.apply(lambda column: str(_spread(column.dropna())["accuracy"])).astype(object)
+    written = [mean_and_sd(mean, sd) for mean, sd in zip(values.mean(), values.std(), strict=True)]
+    return pd.Series(written, index=values.columns, dtype=object)
 
 
 def _four_digits(values: pd.Series) -> pd.Series:

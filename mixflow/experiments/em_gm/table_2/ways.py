@@ -9,6 +9,7 @@ import pandas as pd
 
 from mixflow.experiments.em_gm.table_2.satimage_recipes import REFERENCE
 from mixflow.experiments.em_gm.table_2.summary import OURS, PAGE, by_seed, points, trend
+from mixflow.results.text import mean_and_sd
 
 # What a data set of em-gm/norb-light and em-gm/norb-components is called.
 LIGHT = {
@@ -53,8 +54,8 @@ def components_said(rows: pd.DataFrame) -> str:
     agreement, sd = mean["agreement_with_toys"], spread["agreement_with_toys"]
     return (
         f"{said} The adjusted mutual information of component and toy, 0 by chance and 1 where "
-        f"every toy has a component of its own, is {agreement:.2f}"
-        + (f" ± {sd:.2f} (sd over seeds)." if sd == sd else ".")
+        f"every toy has a component of its own, is {mean_and_sd(agreement, sd, 2)}"
+        + (" (sd over seeds)." if sd == sd else ".")
     )
 
 
