@@ -1,1 +1,7 @@
-"""The experiments of EM-GM (arXiv 1907.13432): one module per table or figure."""
+"""The experiments of EM-GM (arXiv 1907.13432).
+
+- ``images``: figures 3 to 7 and table I;
+- ``table_2``: classification by maximum likelihood, and what lies behind its numbers;
+- ``classifier``: what a generative classifier gives beyond the class;
+- ``convergence``: proposition 2.
+"""
