@@ -1,5 +1,7 @@
 """Mixtures of images: noise and copies, growing from one flow, runs that build on runs."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
@@ -133,3 +135,11 @@ def test_runs_say_what_they_lack(tmp_path):
         TABLE_1.run(config, RunContext(tmp_path, progress=False))
     with pytest.raises(ValueError, match="makes no GenMM per dimension"):
         TABLE_1.configure("smoke", model="GenMM per dimension", n_components=1)
+
+
+def test_the_laptop_plan_repeats_what_table_1_prints():
+    counts = Counter((c.model, c.dataset, c.n_components) for c in TABLE_1.configs("laptop"))
+    of_genmm = {key[1:]: n for key, n in counts.items() if key[0] == "GenMM"}
+    for dataset in ("mnist", "fashion-mnist"):
+        assert [of_genmm[dataset, k] for k in (1, 3, 5, 7, 9)] == [3, 3, 3, 3, 1]
+    assert {n for key, n in counts.items() if key[0] != "GenMM"} == {1}
