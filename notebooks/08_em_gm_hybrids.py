@@ -158,10 +158,10 @@ for dataset in datasets:
 Markdown("\n".join(said))
 
 # %% [markdown]
-# What to read from it: a source of several Gaussians costs next to nothing, and gives one flow a
-# part of what several flows give; several flows of their own have less to gain from it. Equal FLOPs
-# are not equal steps: a wide single flow passes over the data less often than narrow ones, of which
-# every sample meets one.
+# What to read from it: a source of several Gaussians costs next to nothing. The last number of a
+# line is what it gives one flow: at best a part of what several flows give, which have less to gain
+# from it. Equal FLOPs are not equal steps: a wide single flow passes over the data less often than
+# narrow ones, of which every sample meets one.
 #
 # ## What differs from the paper, and why
 #
