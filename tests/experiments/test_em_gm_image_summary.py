@@ -1,7 +1,5 @@
 """What the page of image mixtures says follows from the rows."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -89,31 +87,3 @@ def test_changes_are_against_one_flow(rows):
     of_one_seed = shown.loc["MNIST", "LatMM", 3]
     assert of_one_seed[nll] == "2.0100 (+0.0100)"  # against K = 1 with that seed
     assert of_one_seed["Fréchet distance"] == ""  # not measured
-
-
-def test_cost_of_an_image_is_both_passes():
-    costs = {"FLOPs of an image, forward": 2.0, "FLOPs of an image, backward": 4.0, "seconds": 9.0}
-    assert summary.flops_of_image(costs) == 6
-    assert summary.epochs_of({"base_epochs": 8, "epochs": 5}) == 13
-
-
-@pytest.mark.parametrize(
-    ("nll", "said"),
-    [
-        (
-            (2.06, 2.02),
-            "every doubling gained 0.0200 nat/pixel; at that pace 1.98 takes about 64",
-        ),
-        ((2.02, 1.98), "every doubling gained 0.0200 nat/pixel."),
-    ],
-)
-def test_the_pace_of_a_flow_is_that_of_its_doublings(nll, said):
-    """From 4 to 16 epochs: two doublings; two more from 2.02 to 1.98."""
-    runs = [
-        SimpleNamespace(
-            config={"base_epochs": 2, "epochs": epochs - 2},
-            rows=pd.DataFrame([{"metric": "nll_train", "value": value}]),
-        )
-        for epochs, value in zip((4, 16), nll, strict=True)
-    ]
-    assert said in summary.say_pace(*runs)

@@ -7,12 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from mixflow.experiments.base import Config
-from mixflow.experiments.em_gm.images.data import TITLES, load_images
-from mixflow.experiments.em_gm.images.measures import COPIES, cost_of_pass
-from mixflow.experiments.em_gm.images.table_1 import Images
+from mixflow.experiments.em_gm.images.data import TITLES
+from mixflow.experiments.em_gm.images.measures import COPIES
 from mixflow.results import Target
-from mixflow.results.store import StoredRun
 from mixflow.results.text import mean_and_sd
 
 # Kinds of gain over K = 1.
@@ -28,7 +25,6 @@ CHANGES = {
     "IS": ("inception score", ".2f"),
     "1NN": ("1NN accuracy", ".3f"),
 }
-AIM = 1.98  # our own, of K = 1 on MNIST in nat/pixel, for 45 minutes of 2 cores
 
 
 def with_size(rows: pd.DataFrame) -> pd.DataFrame:
@@ -203,72 +199,3 @@ def changes(rows: pd.DataFrame) -> pd.DataFrame:
         for m, (name, digits) in CHANGES.items()
     }
     return pd.DataFrame(cells, index=means.index).rename(index=TITLES, level="dataset")
-
-
-# Cost ------------------------------------------------------------------------------------------
-
-
-def epochs_of(config: Mapping[str, int]) -> int:
-    """Return the passes over the images of a stored run, those of the single flow included."""
-    return config["base_epochs"] + config["epochs"]
-
-
-def flops_of_image(costs: Mapping[str, float]) -> float:
-    """Return the FLOPs of one image in training, forward and backward."""
-    return sum(value for name, value in costs.items() if name.startswith("FLOPs of an image"))
-
-
-def say_long_flow(run: StoredRun, targets: Iterable[Target], paper: Config) -> str:
-    """Return, in Markdown, how far ``em-gm/long-flow`` got, and what the published flow costs.
-
-    Parameters
-    ----------
-    run
-        Of ``em-gm/long-flow``.
-    targets
-        Published numbers.
-    paper
-        The config of ``em-gm/table-1`` in the paper's profile.
-    """
-    assert isinstance(paper, Images)
-    dataset, epochs = run.config["dataset"], epochs_of(run.config)
-    published_epochs = epochs_of(paper.model_dump())
-    images = load_images(dataset, part=run.config["part"])
-    found = run.rows.set_index("metric")["value"]
-    ours, theirs = (
-        len(images.train) * n * flops_of_image(costs)
-        for n, costs in (
-            (epochs, run.provenance["costs"]),
-            (published_epochs, cost_of_pass(paper, images)),
-        )
-    )
-    text = (
-        f"K = 1 on {TITLES[dataset]} for {epochs} epochs: **{found['nll_train']:.4f}** nat/pixel "
-        f"on the training images, {found['nll_held_out']:.4f} on held-out ones, "
-        f"{ours / 1e12:,.0f} TFLOP in training passes. The published flow takes "
-        f"{theirs / 1e12:,.0f} TFLOP in its {published_epochs} epochs, {theirs / ours:.0f} times "
-        "as many"
-    )
-    printed = published(targets).get(dataset, {}).get(1)
-    if printed is None:
-        return f"{text}."
-    over = found["nll_train"] - AIM
-    met = "met" if over <= 0 else f"missed by {over:.4f}"
-    return f"{text}, and reaches {printed:.4f}. Our own aim, {AIM}, is {met}."
-
-
-def say_pace(shorter: StoredRun, longer: StoredRun) -> str:
-    """Return how fast the NLL of one flow falls from a training to a longer one, and to the aim."""
-    epochs, nll = zip(
-        *(
-            (epochs_of(run.config), run.rows.set_index("metric")["value"]["nll_train"])
-            for run in (shorter, longer)
-        ),
-        strict=True,
-    )
-    pace = (nll[0] - nll[1]) / np.log2(epochs[1] / epochs[0])
-    text = f"From {epochs[0]} to {epochs[1]} epochs every doubling gained {pace:.4f} nat/pixel"
-    if nll[1] <= AIM or pace <= 0:
-        return f"{text}."
-    needed = epochs[1] * 2 ** ((nll[1] - AIM) / pace)
-    return f"{text}; at that pace {AIM} takes about {needed:.0f} epochs."
