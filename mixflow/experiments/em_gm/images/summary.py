@@ -17,6 +17,7 @@ COPIED = "copies of one flow, noise of their own"
 SHARED, OWN = "noise shared", "noise of their own"
 INTERVAL = 1.96  # standard errors in half of a 95 % interval
 KEYS = ["dataset", "model", "n_components"]
+SHOWN = ["data", "model", "K"]  # what the page calls these
 # Metric -> what the page calls it, and digits.
 CHANGES = {
     "nll_train": ("NLL, training (nat/pixel)", ".4f"),
@@ -62,7 +63,7 @@ def likelihoods(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
         ]
         for metric in metrics
     }
-    return pd.DataFrame(cells, index=found.index)
+    return pd.DataFrame(cells, index=found.index).rename_axis(SHOWN)
 
 
 # Gains -----------------------------------------------------------------------------------------
@@ -198,4 +199,5 @@ def changes(rows: pd.DataFrame) -> pd.DataFrame:
         name: [written(*of, digits) for of in zip(sizes, means[m], gained[m], strict=True)]
         for m, (name, digits) in CHANGES.items()
     }
-    return pd.DataFrame(cells, index=means.index).rename(index=TITLES, level="dataset")
+    shown = pd.DataFrame(cells, index=means.index).rename(index=TITLES, level="dataset")
+    return shown.rename_axis(SHOWN)
