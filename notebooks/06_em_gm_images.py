@@ -177,9 +177,9 @@ summary.changes(page.rows)
 # log FLOPs, between trainings of several lengths):
 
 # %% tags=["hide-input"]
-same_seed = [run for run in page.of(model="GenMM").runs if run.config["seed"] == first]
-one = [run for run in same_seed if run.config["n_components"] == 1] + longer.runs
-several = [run for run in shown if run in same_seed and run.config["n_components"] > 1]
+genmm = page.of(model="GenMM", seed=first).runs
+one = [run for run in genmm if run.config["n_components"] == 1] + longer.runs
+several = [run for run in genmm if run.config["n_components"] > 1]
 compute.at_equal_compute(several, one).style.hide(axis="index")
 
 # %% [markdown]

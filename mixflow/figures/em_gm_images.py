@@ -34,31 +34,38 @@ def curves(runs: Sequence[StoredRun], floor: float) -> Figure:
     floor
         What a pixel costs that never varies, in nats: the lower end of the axis.
     """
-    kinds = list(dict.fromkeys((r.config["dataset"], r.config["model"]) for r in runs))
-    columns = max(sum(kind[0] == dataset for kind in kinds) for dataset, _ in kinds)
-    lines = -(-len(kinds) // columns)
+    models: dict[str, list[str]] = {}  # of every data set
+    for run in runs:
+        of = models.setdefault(run.config["dataset"], [])
+        if run.config["model"] not in of:
+            of.append(run.config["model"])
+    lines, columns = len(models), max(len(of) for of in models.values())
     fig, panels = plt.subplots(
         lines, columns, figsize=(3.9 * columns, 3.2 * lines), layout="constrained", squeeze=False
     )
     sizes = sorted({run.config["n_components"] for run in runs})
-    for axes, kind in zip(panels.flat, kinds, strict=False):
-        for run in runs:
-            k = run.config["n_components"]
+    for line, (dataset, of) in zip(panels, models.items(), strict=True):
+        for axes, model in zip(line, of, strict=False):
             # K = 1 is the reference in every panel of its data set.
-            if (run.config["dataset"], run.config["model"]) == kind or (
-                run.config["dataset"] == kind[0] and k == 1
-            ):
+            drawn = [
+                run
+                for run in runs
+                if run.config["dataset"] == dataset
+                and (run.config["model"] == model or run.config["n_components"] == 1)
+            ]
+            for run in drawn:
+                k = run.config["n_components"]
                 axes.plot(
                     run.arrays["curve_epoch"], run.arrays["curve_nll"], label=f"K = {k}",
                     markersize=4, **style(sizes.index(k)),
                 )  # fmt: skip
-        axes.set(title=f"{kind[1]}, {TITLES[kind[0]]}", xlabel="epoch", ylabel="NLL (nat/pixel)")
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize="small")
-        low, high = axes.get_ylim()
-        axes.set_ylim(max(low, floor), min(high, low + 0.6))
-    for axes in panels.flat[len(kinds) :]:
-        axes.set_axis_off()
+            axes.set(title=f"{model}, {TITLES[dataset]}", xlabel="epoch", ylabel="NLL (nat/pixel)")
+            axes.grid(alpha=0.3)
+            axes.legend(fontsize="small")
+            low, high = axes.get_ylim()
+            axes.set_ylim(max(low, floor), min(high, low + 0.6))
+        for axes in line[len(of) :]:
+            axes.set_axis_off()
     return fig
 
 

@@ -77,7 +77,7 @@ def at_equal_compute(mixtures: Iterable[StoredRun], flows: Iterable[StoredRun]) 
             line[f"one flow, {name}"] = f"{one:.4f}"
             line[f"gained, {name}"] = f"{one - own:+.4f}"
         lines.append(line)
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines).sort_values(["data", "K"]) if lines else pd.DataFrame()
 
 
 def _value(run: StoredRun, metric: str) -> float:

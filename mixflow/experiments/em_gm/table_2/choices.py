@@ -38,9 +38,7 @@ def choices(runs: Iterable[StoredRun]) -> pd.DataFrame:
     lines = []
     for run in runs:
         config = run.config
-        if config["model"] != OURS or config["split_seed"]:
-            continue
-        if not config["validation_fraction"]:
+        if config["model"] != OURS or config["split_seed"] or not config["validation_fraction"]:
             continue
         validation, test = (run.arrays[f"{part}_accuracy"] for part in ("validation", "test"))
         n_samples = _held_out(config["dataset"], config["validation_fraction"])
@@ -50,13 +48,12 @@ def choices(runs: Iterable[StoredRun]) -> pd.DataFrame:
             "last epoch": test[-1],
         }
         lines.append({"data": run.rows["dataset"].iloc[0], "K": config["n_components"]} | found)
-    return pd.DataFrame(lines).groupby(["data", "K"], sort=False).mean().sort_index(level="K")
+    return pd.DataFrame(lines).groupby(["data", "K"]).mean()
 
 
 def choices_shown(table: pd.DataFrame) -> pd.DataFrame:
     """Return :func:`choices` as the page shows it."""
-    ordered = table.reset_index().sort_values(["data", "K"])
-    return ordered.assign(**{name: ordered[name].map("{:.4f}".format) for name in table.columns})
+    return table.map("{:.4f}".format).reset_index()
 
 
 @cache

@@ -116,14 +116,9 @@ def series(rows: pd.DataFrame, targets: Iterable[Target], dataset: str) -> dict[
 
 def views(rows: pd.DataFrame) -> pd.DataFrame:
     """Return accuracies by K with and without the views of windows; empty if not run."""
-    rows = rows[rows["dataset"].isin(rows.loc[rows["model"].isin(OF_VIEWS), "dataset"])]
-    pairs = ((OURS, CHOSEN), (VIEWS, CHOSEN), (GAUSSIAN, LAST), (GAUSSIAN_VIEWS, LAST))
-    columns = {
-        GAUSSIAN_NAMES.get(model, f"{model}, {PROTOCOLS[metric]}"): _mean_and_sd(
-            by_seed(rows, model, metric)
-        )
-        for model, metric in pairs
-    }
+    columns: dict[str, pd.Series] = {}
+    for name, (plain, of_views) in _with_views(rows).items():
+        columns |= {name: _mean_and_sd(plain), f"{name}, eight views": _mean_and_sd(of_views)}
     return pd.DataFrame(columns).sort_index().fillna("").rename_axis("K")
 
 
@@ -133,20 +128,28 @@ def views_said(rows: pd.DataFrame) -> str:
     Differences are between runs of the same seed, for every K.
     """
     told = []
-    rows = rows[rows["dataset"].isin(rows.loc[rows["model"].isin(OF_VIEWS), "dataset"])]
-    for plain, of_views, metric in ((OURS, VIEWS, CHOSEN), (GAUSSIAN, GAUSSIAN_VIEWS, LAST)):
-        gain = (by_seed(rows, of_views, metric) - by_seed(rows, plain, metric)).dropna(how="all")
-        if gain.size:
-            by_k = ", ".join(f"{p} at K={k}" for k, p in points(gain.mean()).items())
-            name = GAUSSIAN_NAMES.get(plain, plain)
-            told.append(f"{name}: {by_k} ({100 * gain.stack().mean():+.2f} on average)")
+    for name, (plain, of_views) in _with_views(rows).items():
+        gain = (of_views - plain).dropna(how="all")
+        by_k = ", ".join(f"{p} at K={k}" for k, p in points(gain.mean()).items())
+        told.append(f"{name}: {by_k} ({100 * gain.stack().mean():+.2f} on average)")
     if not told:
         return ""
     return (
         "A Satimage window may be turned and mirrored: its class is that of the pixel in the "
-        "middle. Densities averaged over these eight views, of models trained as before, change "
-        f"the accuracy by, in points: {'; '.join(told)}."
+        "middle. Densities averaged over these eight views, of models trained as before (flows: "
+        f"validation-chosen), change the accuracy by, in points: {'; '.join(told)}."
     )
+
+
+def _with_views(rows: pd.DataFrame) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
+    """Return what was run with views, name -> accuracies (seed x K) without them and with them."""
+    rows = rows[rows["dataset"].isin(rows.loc[rows["model"].isin(OF_VIEWS), "dataset"])]
+    pairs = ((OURS, VIEWS, CHOSEN), (GAUSSIAN, GAUSSIAN_VIEWS, LAST))
+    found = {
+        GAUSSIAN_NAMES.get(plain, plain): (by_seed(rows, plain, m), by_seed(rows, of_views, m))
+        for plain, of_views, m in pairs
+    }
+    return {name: tables for name, tables in found.items() if tables[1].size}
 
 
 def said(named: dict[str, pd.DataFrame]) -> str:
