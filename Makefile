@@ -33,8 +33,9 @@ PROFILE ?= smoke
 runs: env  ## run every experiment: make runs PROFILE=laptop
 	$(SNAKEMAKE) runs --config profile=$(PROFILE)
 
+# A file's tests stay with one process, which its fixtures are made for, and on one thread.
 test: env  ## run the tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile
 
 lint: env  ## style: ruff check and ruff format
 	$(BIN)/ruff check .
