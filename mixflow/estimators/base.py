@@ -41,6 +41,7 @@ class FlowEstimator(Savable, ScaledInput):
     hidden_features: int
     hidden_layers: int
     n_levels: int
+    positional_bias: bool
     mixing: Mixing
     scale: Scale
     dropout: float
@@ -74,6 +75,7 @@ class FlowEstimator(Savable, ScaledInput):
         "hidden_features": [Interval(Integral, 1, None, closed="left")],
         "hidden_layers": [Interval(Integral, 1, None, closed="left")],
         "n_levels": [Interval(Integral, 1, None, closed="left")],
+        "positional_bias": ["boolean"],
         "mixing": [StrOptions({"rotation", "lu", "reverse"})],
         "scale": [StrOptions({"tanh", "sigmoid", "exp"})],
         "dropout": [Interval(Real, 0, 1, closed="left")],
@@ -125,6 +127,7 @@ class FlowEstimator(Savable, ScaledInput):
             n_steps=self.shared_layers,
             hidden_features=self.hidden_features,
             scale=self.scale,
+            positional_bias=self.positional_bias,
         )
 
     def _flow(self, n_components: int, n_layers: int) -> Bijection:
@@ -147,6 +150,7 @@ class FlowEstimator(Savable, ScaledInput):
             n_steps=n_layers,
             hidden_features=self.hidden_features,
             scale=self.scale,
+            positional_bias=self.positional_bias,
         )
 
     @contextmanager

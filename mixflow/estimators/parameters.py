@@ -51,6 +51,7 @@ class EMParameters(FlowEstimator):
         hidden_features: int = 32,
         hidden_layers: int = 2,
         n_levels: int = 2,
+        positional_bias: bool = False,
         mixing: Mixing = "rotation",
         scale: Scale = "tanh",
         dropout: float = 0.0,
@@ -95,6 +96,7 @@ class EMParameters(FlowEstimator):
         self.hidden_features = hidden_features
         self.hidden_layers = hidden_layers
         self.n_levels = n_levels
+        self.positional_bias = positional_bias
         self.mixing = mixing
         self.scale = scale
         self.dropout = dropout

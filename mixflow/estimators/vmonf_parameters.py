@@ -47,6 +47,7 @@ class VMoNFParameters(MixtureDensity):
         hidden_features: int = 32,
         hidden_layers: int = 2,
         n_levels: int = 2,
+        positional_bias: bool = False,
         mixing: Mixing = "rotation",
         scale: Scale = "tanh",
         dropout: float = 0.0,
@@ -93,6 +94,7 @@ class VMoNFParameters(MixtureDensity):
         self.hidden_features = hidden_features
         self.hidden_layers = hidden_layers
         self.n_levels = n_levels
+        self.positional_bias = positional_bias
         self.mixing = mixing
         self.scale = scale
         self.dropout = dropout

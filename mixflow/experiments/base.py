@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,15 @@ class Config(BaseModel):
 
     Subclasses add the experiment's own parameters, with types, ranges and a description
     each. Where and how fast a run goes (device, threads) is no part of it.
+
+    Attributes
+    ----------
+    added
+        Parameters that came after runs were stored, whose default is what those runs did: at
+        that default they leave the digest as it was.
     """
+
+    added: ClassVar[tuple[str, ...]] = ()
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -41,7 +49,11 @@ class Config(BaseModel):
 
     def digest(self) -> str:
         """Return the 12 hex digits that name this run's directory (sha256 of the sorted config)."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        values = self.model_dump(mode="json")
+        for name in self.added:
+            if getattr(self, name) == type(self).model_fields[name].default:
+                del values[name]
+        text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def data_sets(self) -> tuple[str, ...]:

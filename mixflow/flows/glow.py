@@ -41,6 +41,10 @@ class Glow(Bijection):
     mixed_precision
         Let the couplings' networks compute in bfloat16: about twice as fast where the processor
         has it. The log densities of images move by about 1e-4 nats a pixel.
+    positional_bias
+        Let the couplings' networks know where in the image they are, by a learned bias of their
+        first hidden layer at every pixel. Not in the papers; for images that lie alike, such as
+        centred digits, it takes a fraction of the training.
 
     Raises
     ------
@@ -66,6 +70,7 @@ class Glow(Bijection):
         hidden_features: int = 64,
         scale: Scale = "sigmoid",
         mixed_precision: bool = False,
+        positional_bias: bool = False,
     ) -> None:
         shape: tuple[int, ...] = _checked_shape(image_shape, n_levels)
         super().__init__(n_components, image_shape, (math.prod(image_shape),))
@@ -80,7 +85,7 @@ class Glow(Bijection):
             mixed_precision=mixed_precision,
         )
         for level, count in enumerate(steps):
-            chain = _level(n_components, shape, count, network, scale)
+            chain = _level(n_components, shape, count, network, scale, positional_bias)
             levels.append(chain)
             shape = chain.latent_shape
             if level < n_levels - 1:
@@ -140,7 +145,7 @@ class GlowLevel(Bijection):
 
     Parameters
     ----------
-    n_components, image_shape, n_steps, hidden_features, scale
+    n_components, image_shape, n_steps, hidden_features, scale, positional_bias
         As for :class:`Glow`.
     """
 
@@ -152,11 +157,12 @@ class GlowLevel(Bijection):
         n_steps: int,
         hidden_features: int = 64,
         scale: Scale = "tanh",
+        positional_bias: bool = False,
     ) -> None:
         shape = _checked_shape(image_shape, 1)
         super().__init__(n_components, image_shape)
         network = partial(ConvNet, n_components, hidden_features=hidden_features)
-        self.level = _level(n_components, shape, n_steps, network, scale)
+        self.level = _level(n_components, shape, n_steps, network, scale, positional_bias)
 
     def _forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         z, log_det = self.level._forward(x.permute(0, 1, 3, 4, 2))
@@ -200,14 +206,16 @@ def _level(
     k: int,
     shape: tuple[int, ...],
     n_steps: int,
-    network: Callable[[int, int], ConvNet],
+    network: Callable[..., ConvNet],
     scale: Scale,
+    positional_bias: bool = False,
 ) -> Chain:
     layers: list[Bijection] = [Squeeze(k, shape)]
     shape = layers[0].latent_shape
     half = shape[-1] // 2
+    positions = shape[:-1] if positional_bias else None
     for _ in range(n_steps):
-        conditioner = network(half, 2 * (shape[-1] - half))
+        conditioner = network(half, 2 * (shape[-1] - half), positions=positions)
         layers += [
             ActNorm(k, shape),
             InvertibleLinear(k, shape),

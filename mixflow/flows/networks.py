@@ -138,6 +138,9 @@ class ConvNet(nn.Module):
         K and the numbers of channels.
     mixed_precision
         Convolve in bfloat16; weights, the result and its log determinant stay as they are.
+    positions
+        (H, W) of the images, to give the first hidden layer a learned bias of its own at every
+        pixel, zero at the start; None is a network that does not know where it looks.
     """
 
     def __init__(
@@ -148,6 +151,7 @@ class ConvNet(nn.Module):
         *,
         hidden_features: int,
         mixed_precision: bool = False,
+        positions: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         self.mixed_precision = mixed_precision
@@ -155,11 +159,14 @@ class ConvNet(nn.Module):
         self.conv1, self.conv2 = BankConv(k, n_in, h), BankConv(k, h, h, 1)
         self.norm1, self.norm2 = ChannelNorm(k, h), ChannelNorm(k, h)
         self.out = BankConv(k, h, n_out, zero=True, gain=True)
+        self.place = None if positions is None else nn.Parameter(torch.zeros(k, 1, *positions, h))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (K, N, H, W, in) to (K, N, H, W, out)."""
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.mixed_precision):
-            h = self.conv1(x, self.norm1, relu=True)
+            h = self.conv1(x, self.norm1, relu=self.place is None)
+            if self.place is not None:
+                h = (h + self.place).relu_()
             out: Tensor = self.out(self.conv2(h, self.norm2, relu=True))
         return out.to(x.dtype)
 
@@ -168,7 +175,8 @@ class ConvNet(nn.Module):
         """Set the hidden normalisations from a batch x of shape (K, N, H, W, in)."""
         x = self.conv1(x)
         self.norm1.initialize(x)
-        x = self.conv2(F.relu(self.norm1(x)))
+        x = self.norm1(x)
+        x = self.conv2(F.relu(x if self.place is None else x + self.place))
         self.norm2.initialize(x)
 
 

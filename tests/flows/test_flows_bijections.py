@@ -61,6 +61,7 @@ REGISTRY = {
     "Glow 3 channels, 1 level": glow((3, 4, 4), n_levels=1, n_steps=1),
     "Glow 3 channels, 2 levels": glow((3, 4, 4), n_levels=2, n_steps=1, scale="tanh"),
     "Glow not square": glow((1, 4, 12), n_levels=2, n_steps=1),
+    "Glow positional bias": glow((1, 8, 4), n_levels=2, n_steps=1, positional_bias=True),
     "Glow 3 levels, uneven steps": glow((1, 8, 8), n_levels=3, n_steps=(1, 2, 1)),
 }
 

@@ -13,7 +13,7 @@ from mixflow.flows import (
     VectorFlow,
     convolutions,
 )
-from mixflow.flows.networks import BankConv, ChannelNorm
+from mixflow.flows.networks import BankConv, ChannelNorm, ConvNet
 
 
 def skewed(k, n, d, seed=0):
@@ -193,6 +193,26 @@ def test_a_norm_folds_into_its_convolution(perturb):
     conv, norm = BankConv(2, 3, 4).double(), perturb(ChannelNorm(2, 4).double())
     x = torch.randn(2, 5, 4, 4, 3, dtype=torch.double)
     torch.testing.assert_close(conv(x, norm), norm(conv(x)), rtol=0, atol=1e-12)
+
+
+def test_a_positional_bias_tells_the_network_where_it_looks(perturb):
+    """On an image without structure, away from the border: one answer, unless places differ."""
+    x = torch.zeros(2, 1, 7, 7, 3, dtype=torch.double)
+
+    def inside(network):
+        return network(x)[:, :, 2:5, 2:5].flatten(2, 3)
+
+    torch.manual_seed(0)
+    blind = perturb(ConvNet(2, 3, 4, hidden_features=5).double())
+    knowing = ConvNet(2, 3, 4, hidden_features=5, positions=(7, 7)).double()
+    missing = knowing.load_state_dict(blind.state_dict(), strict=False).missing_keys
+    assert missing == ["place"]
+    torch.testing.assert_close(knowing(x), blind(x))
+    assert inside(blind).std(2).max() < 1e-12
+    perturb(knowing)
+    assert inside(knowing).std(2).min() > 1e-3
+    knowing.initialize(torch.randn_like(x))
+    assert torch.isfinite(knowing(x)).all()
 
 
 def test_glow_keeps_constants_finite():

@@ -32,6 +32,8 @@ WARMUP, MOST_WARMUP = 0.04, 200
 class Flow(Config):
     """The flow that everything starts from, and how it is trained."""
 
+    added = ("positional_bias",)
+
     dataset: ImageSetName = Field("mnist", description="digits at smoke only")
     part: ImagePart = Field(
         "t10k", description="images to fit to: t10k, the 10,000 of table I, or train, the 60,000"
@@ -41,6 +43,9 @@ class Flow(Config):
     scale: Scale = Field("tanh", description="of the couplings; the published one is sigmoid")
     mixed_precision: bool = Field(
         False, description="bfloat16 inside the couplings' networks: for hardware that has it"
+    )
+    positional_bias: bool = Field(
+        False, description="let the couplings' networks know where they look; not in the paper"
     )
     batch_size: int = Field(16, ge=1, description="images of every component in a step")
     learning_rate: float = Field(4e-3, gt=0, description="Adam's, at its peak")
@@ -59,6 +64,7 @@ def new_flow(config: Flow, image_shape: tuple[int, ...], n_components: int = 1) 
             hidden_features=config.hidden_features,
             scale=config.scale,
             mixed_precision=config.mixed_precision,
+            positional_bias=config.positional_bias,
         )
         return GenMM(flow)
 
