@@ -42,6 +42,7 @@ class FlowEstimator(Savable, ScaledInput):
     hidden_layers: int
     n_levels: int
     positional_bias: bool
+    tone_curve: bool
     mixing: Mixing
     scale: Scale
     dropout: float
@@ -76,6 +77,7 @@ class FlowEstimator(Savable, ScaledInput):
         "hidden_layers": [Interval(Integral, 1, None, closed="left")],
         "n_levels": [Interval(Integral, 1, None, closed="left")],
         "positional_bias": ["boolean"],
+        "tone_curve": ["boolean"],
         "mixing": [StrOptions({"rotation", "lu", "reverse"})],
         "scale": [StrOptions({"tanh", "sigmoid", "exp"})],
         "dropout": [Interval(Real, 0, 1, closed="left")],
@@ -128,6 +130,7 @@ class FlowEstimator(Savable, ScaledInput):
             hidden_features=self.hidden_features,
             scale=self.scale,
             positional_bias=self.positional_bias,
+            tone_curve=self.tone_curve,
         )
 
     def _flow(self, n_components: int, n_layers: int) -> Bijection:
@@ -151,6 +154,7 @@ class FlowEstimator(Savable, ScaledInput):
             hidden_features=self.hidden_features,
             scale=self.scale,
             positional_bias=self.positional_bias,
+            tone_curve=self.tone_curve and not self.shared_layers,  # else the trunk has it
         )
 
     @contextmanager

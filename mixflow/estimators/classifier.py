@@ -44,8 +44,8 @@ class MixtureClassifier(ClassifierMixin, EMEstimator):
     priors
         P(y): None takes the shares in the training data, "uniform" equal ones (as in EM-GM),
         an array gives them in the order of ``classes_``.
-    image_shape, n_layers, hidden_features, hidden_layers, n_levels, positional_bias, mixing, \
-scale, dropout, shared_layers, n_sources, per_position, precision_prior, noise, reg_covar, \
+    image_shape, n_layers, hidden_features, hidden_layers, n_levels, positional_bias, tone_curve, \
+mixing, scale, dropout, shared_layers, n_sources, per_position, precision_prior, noise, reg_covar, \
 standardize, init, n_init, n_blocks, em_every, posterior_temperature, m_step, max_epochs, \
 batch_size, learning_rate, schedule, warmup, min_learning_rate, betas, weight_decay, clip_norm, \
 clip_value, early_stopping, validation_fraction, patience, compile, device, dtype, random_state, \
@@ -95,6 +95,7 @@ warm_start, checkpoint, callback, verbose
         hidden_layers: int = 2,
         n_levels: int = 2,
         positional_bias: bool = False,
+        tone_curve: bool = False,
         mixing: Mixing = "rotation",
         scale: Scale = "tanh",
         dropout: float = 0.0,

@@ -40,11 +40,12 @@ class LatMM(EMDensity):
     n_blocks
         Number of LatMMs with ``n_components / n_blocks`` Gaussians and a flow each, pooled with
         equal weights.
-    image_shape, n_layers, hidden_features, hidden_layers, n_levels, positional_bias, mixing, \
-scale, dropout, noise, reg_covar, standardize, init, n_init, em_every, posterior_temperature, \
-m_step, max_epochs, batch_size, learning_rate, schedule, warmup, min_learning_rate, betas, \
-weight_decay, clip_norm, clip_value, early_stopping, validation_fraction, patience, compile, \
-device, dtype, random_state, warm_start, checkpoint, callback, verbose
+    image_shape, n_layers, hidden_features, hidden_layers, n_levels, positional_bias, tone_curve, \
+mixing, scale, dropout, noise, reg_covar, standardize, init, n_init, em_every, \
+posterior_temperature, m_step, max_epochs, batch_size, learning_rate, schedule, warmup, \
+min_learning_rate, betas, weight_decay, clip_norm, clip_value, early_stopping, \
+validation_fraction, patience, compile, device, dtype, random_state, warm_start, checkpoint, \
+callback, verbose
         As for :class:`mixflow.GenMM`; ``m_step="auto"`` is dense, for a flow sees every sample.
 
     Attributes
@@ -78,6 +79,7 @@ device, dtype, random_state, warm_start, checkpoint, callback, verbose
         hidden_layers: int = 2,
         n_levels: int = 2,
         positional_bias: bool = False,
+        tone_curve: bool = False,
         mixing: Mixing = "rotation",
         scale: Scale = "tanh",
         dropout: float = 0.0,

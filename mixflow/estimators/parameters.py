@@ -52,6 +52,7 @@ class EMParameters(FlowEstimator):
         hidden_layers: int = 2,
         n_levels: int = 2,
         positional_bias: bool = False,
+        tone_curve: bool = False,
         mixing: Mixing = "rotation",
         scale: Scale = "tanh",
         dropout: float = 0.0,
@@ -97,6 +98,7 @@ class EMParameters(FlowEstimator):
         self.hidden_layers = hidden_layers
         self.n_levels = n_levels
         self.positional_bias = positional_bias
+        self.tone_curve = tone_curve
         self.mixing = mixing
         self.scale = scale
         self.dropout = dropout

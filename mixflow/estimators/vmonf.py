@@ -37,8 +37,8 @@ class VMoNF(VMoNFParameters):
     ----------
     n_components
         K, the number of flows.
-    image_shape, n_layers, hidden_features, hidden_layers, n_levels, positional_bias, mixing, \
-scale, dropout, noise, reg_covar, standardize
+    image_shape, n_layers, hidden_features, hidden_layers, n_levels, positional_bias, tone_curve, \
+mixing, scale, dropout, noise, reg_covar, standardize
         As for :class:`mixflow.GenMM`.
     shared_layers
         Coupling steps of a trunk that all flows share.

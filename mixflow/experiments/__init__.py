@@ -20,6 +20,7 @@ __all__ = [
 
 # Name -> module; modules are imported only when asked for. Each defines EXPERIMENT.
 _MODULES = {
+    "em-gm/beyond-glow": "mixflow.experiments.em_gm.images.beyond_glow",
     "em-gm/classifier": "mixflow.experiments.em_gm.classifier.experiment",
     "em-gm/convergence": "mixflow.experiments.em_gm.convergence",
     "em-gm/features": "mixflow.experiments.em_gm.images.features",
@@ -32,7 +33,6 @@ _MODULES = {
     "em-gm/norb-light": "mixflow.experiments.em_gm.table_2.norb_light",
     "em-gm/satimage-recipes": "mixflow.experiments.em_gm.table_2.satimage_recipes",
     "em-gm/satimage-windows": "mixflow.experiments.em_gm.table_2.satimage_windows",
-    "em-gm/positional": "mixflow.experiments.em_gm.images.positional",
     "em-gm/single-flow": "mixflow.experiments.em_gm.images.single_flow",
     "em-gm/table-1": "mixflow.experiments.em_gm.images.table_1",
     "em-gm/table-2": "mixflow.experiments.em_gm.table_2.experiment",

@@ -1,6 +1,7 @@
 """Invertible maps, each for a bank of K components at once."""
 
 from mixflow.flows.bijection import Bijection, Chain
+from mixflow.flows.curves import ToneCurve
 from mixflow.flows.glow import Glow, GlowLevel
 from mixflow.flows.layers import ActNorm, AffineCoupling, InvertibleLinear, Rotation, Squeeze
 from mixflow.flows.shared import Shared
@@ -17,5 +18,6 @@ __all__ = [
     "Rotation",
     "Shared",
     "Squeeze",
+    "ToneCurve",
     "VectorFlow",
 ]

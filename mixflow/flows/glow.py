@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mixflow.flows.bijection import Bijection, Chain
+from mixflow.flows.curves import ToneCurve
 from mixflow.flows.layers import ActNorm, AffineCoupling, InvertibleLinear, Scale, Squeeze
 from mixflow.flows.networks import BankConv, ConvNet
 
@@ -45,6 +46,9 @@ class Glow(Bijection):
         Let the couplings' networks know where in the image they are, by a learned bias of their
         first hidden layer at every pixel. Not in the papers; for images that lie alike, such as
         centred digits, it takes a fraction of the training.
+    tone_curve
+        Bend the values of the pixels first, by a learned :class:`~mixflow.flows.ToneCurve`. Not in
+        the papers; for images of which many pixels are black or white.
 
     Raises
     ------
@@ -71,6 +75,7 @@ class Glow(Bijection):
         scale: Scale = "sigmoid",
         mixed_precision: bool = False,
         positional_bias: bool = False,
+        tone_curve: bool = False,
     ) -> None:
         shape: tuple[int, ...] = _checked_shape(image_shape, n_levels)
         super().__init__(n_components, image_shape, (math.prod(image_shape),))
@@ -85,7 +90,8 @@ class Glow(Bijection):
             mixed_precision=mixed_precision,
         )
         for level, count in enumerate(steps):
-            chain = _level(n_components, shape, count, network, scale, positional_bias)
+            bent = tone_curve and level == 0
+            chain = _level(n_components, shape, count, network, scale, positional_bias, bent)
             levels.append(chain)
             shape = chain.latent_shape
             if level < n_levels - 1:
@@ -145,7 +151,7 @@ class GlowLevel(Bijection):
 
     Parameters
     ----------
-    n_components, image_shape, n_steps, hidden_features, scale, positional_bias
+    n_components, image_shape, n_steps, hidden_features, scale, positional_bias, tone_curve
         As for :class:`Glow`.
     """
 
@@ -158,11 +164,14 @@ class GlowLevel(Bijection):
         hidden_features: int = 64,
         scale: Scale = "tanh",
         positional_bias: bool = False,
+        tone_curve: bool = False,
     ) -> None:
         shape = _checked_shape(image_shape, 1)
         super().__init__(n_components, image_shape)
         network = partial(ConvNet, n_components, hidden_features=hidden_features)
-        self.level = _level(n_components, shape, n_steps, network, scale, positional_bias)
+        self.level = _level(
+            n_components, shape, n_steps, network, scale, positional_bias, tone_curve
+        )
 
     def _forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         z, log_det = self.level._forward(x.permute(0, 1, 3, 4, 2))
@@ -177,7 +186,7 @@ class GlowLevel(Bijection):
 
     @property
     def _squeeze(self) -> Bijection:
-        return cast(Bijection, self.level.bijections[0])
+        return next(b for b in self.level.bijections if isinstance(b, Squeeze))
 
     def _unfolded(self, z: Tensor) -> Tensor:
         return self._squeeze._inverse(z)[0].permute(0, 1, 4, 2, 3)
@@ -208,10 +217,12 @@ def _level(
     n_steps: int,
     network: Callable[..., ConvNet],
     scale: Scale,
-    positional_bias: bool = False,
+    positional_bias: bool,
+    tone_curve: bool,
 ) -> Chain:
-    layers: list[Bijection] = [Squeeze(k, shape)]
-    shape = layers[0].latent_shape
+    layers: list[Bijection] = [ToneCurve(k, shape)] if tone_curve else []
+    layers.append(Squeeze(k, shape))
+    shape = layers[-1].latent_shape
     half = shape[-1] // 2
     positions = shape[:-1] if positional_bias else None
     for _ in range(n_steps):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mixflow import GenMM, LatMM, MixtureClassifier, VMoNF, load
+from mixflow.flows import ToneCurve
 
 FLOATS = np.random.default_rng(0).random((30, 1, 8, 8))
 BYTES = (255 * FLOATS).astype(np.uint8)
@@ -46,14 +47,18 @@ def test_bytes_are_fitted_and_scored_as_the_numbers_they_are():
 
 @pytest.mark.parametrize("kind", [GenMM, LatMM, VMoNF])
 @pytest.mark.parametrize("shared_layers", [0, 1])
-def test_positional_bias_reaches_every_coupling_and_is_saved(kind, shared_layers, tmp_path):
-    settings = QUICK | {"positional_bias": True, "max_epochs": 3, "random_state": 0}
+def test_what_flows_of_images_may_know_reaches_them_and_is_saved(kind, shared_layers, tmp_path):
+    settings = QUICK | {"positional_bias": True, "tone_curve": True, "max_epochs": 3}
     if kind is not LatMM:
         settings["shared_layers"] = shared_layers
     model = kind(2, **settings).fit(FLOATS)
-    places = [p for name, p in model.mixture_.named_parameters() if name.endswith(".place")]
+    places = [
+        p for name, p in model.mixture_.named_parameters() if name.endswith("conditioner.place")
+    ]
     n_levels, trunk = 2, settings.get("shared_layers", 0)
     assert len(places) == n_levels + trunk
     assert all(place.abs().max() > 0 for place in places), "it was learned"
+    curves = [part for part in model.mixture_.modules() if isinstance(part, ToneCurve)]
+    assert [curve.event_shape for curve in curves] == [(8, 8, 1)], "one, of the pixels"
     again = load(model.save(tmp_path / "model"))
     np.testing.assert_array_equal(again.score_samples(FLOATS), model.score_samples(FLOATS))

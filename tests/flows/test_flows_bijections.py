@@ -12,6 +12,7 @@ from mixflow.flows import (
     InvertibleLinear,
     Rotation,
     Squeeze,
+    ToneCurve,
     VectorFlow,
 )
 from mixflow.flows.networks import MLP
@@ -56,12 +57,18 @@ REGISTRY = {
     "VectorFlow D=2 lu": vector(2, mixing="lu"),
     "VectorFlow D=2 reverse": vector(2, mixing="reverse"),
     "GlowLevel": lambda k: GlowLevel(k, (2, 4, 4), n_steps=2, hidden_features=5),
+    "GlowLevel tone curve": lambda k: GlowLevel(
+        k, (1, 4, 4), n_steps=1, hidden_features=5, tone_curve=True
+    ),
     "Glow 1 channel, 1 level": glow((1, 4, 4), n_levels=1, n_steps=2),
     "Glow 1 channel, 2 levels": glow((1, 8, 8), n_levels=2, n_steps=1),
     "Glow 3 channels, 1 level": glow((3, 4, 4), n_levels=1, n_steps=1),
     "Glow 3 channels, 2 levels": glow((3, 4, 4), n_levels=2, n_steps=1, scale="tanh"),
     "Glow not square": glow((1, 4, 12), n_levels=2, n_steps=1),
     "Glow positional bias": glow((1, 8, 4), n_levels=2, n_steps=1, positional_bias=True),
+    "ToneCurve": lambda k: ToneCurve(k, (4,)),
+    "ToneCurve on images": lambda k: ToneCurve(k, (2, 3, 2)),
+    "Glow tone curve": glow((2, 4, 4), n_levels=1, n_steps=1, tone_curve=True),
     "Glow 3 levels, uneven steps": glow((1, 8, 8), n_levels=3, n_steps=(1, 2, 1)),
 }
 

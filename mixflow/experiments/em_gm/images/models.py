@@ -32,7 +32,7 @@ WARMUP, MOST_WARMUP = 0.04, 200
 class Flow(Config):
     """The flow that everything starts from, and how it is trained."""
 
-    added = ("positional_bias",)
+    added = ("positional_bias", "tone_curve")
 
     dataset: ImageSetName = Field("mnist", description="digits at smoke only")
     part: ImagePart = Field(
@@ -46,6 +46,9 @@ class Flow(Config):
     )
     positional_bias: bool = Field(
         False, description="let the couplings' networks know where they look; not in the paper"
+    )
+    tone_curve: bool = Field(
+        False, description="bend the pixels' values by a learned curve first; not in the paper"
     )
     batch_size: int = Field(16, ge=1, description="images of every component in a step")
     learning_rate: float = Field(4e-3, gt=0, description="Adam's, at its peak")
@@ -65,6 +68,7 @@ def new_flow(config: Flow, image_shape: tuple[int, ...], n_components: int = 1) 
             scale=config.scale,
             mixed_precision=config.mixed_precision,
             positional_bias=config.positional_bias,
+            tone_curve=config.tone_curve,
         )
         return GenMM(flow)
 

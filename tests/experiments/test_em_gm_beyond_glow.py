@@ -1,14 +1,14 @@
-"""Runs whose couplings know the position: a name of their own, digests of the others kept."""
+"""Flows with more than Glow has: names of their own, and digests of the others kept."""
 
 import numpy as np
 
 from mixflow.experiments import Config, find
-from mixflow.experiments.em_gm.images import positional
+from mixflow.experiments.em_gm.images import beyond_glow
 from mixflow.experiments.em_gm.images.single_flow import EXPERIMENT as SINGLE
 from mixflow.experiments.runner import execute
 from mixflow.results.store import Store
 
-TABLE_1, POSITIONAL = find("em-gm/table-1"), find("em-gm/positional")
+TABLE_1, BEYOND = find("em-gm/table-1"), find("em-gm/beyond-glow")
 SMALL = {
     **{"n_steps": (1, 1), "hidden_features": 8, "base_epochs": 1, "epochs": 1, "em_every": 1},
     **{"n_noisy": 20, "n_held_out": 20, "trials": 2, "n_generated": 20},
@@ -26,18 +26,18 @@ def test_an_added_parameter_leaves_the_digest_of_runs_without_it():
     for size in (1, 2):
         assert After(size=size).digest() == Before(size=size).digest()
         assert After(size=size, shape="flat").digest() != Before(size=size).digest()
-    assert "positional_bias" in POSITIONAL.config.added
+    assert BEYOND.config.added == tuple(beyond_glow.ADDITIONS)
 
 
 def test_rows_have_a_name_of_their_own(tmp_path):
     store = Store(tmp_path)
     runs = {
         e.name: execute(e, e.configure("smoke", n_components=1, **SMALL), store, progress=False)
-        for e in (TABLE_1, POSITIONAL)
+        for e in (TABLE_1, BEYOND)
     }
     assert set(runs[TABLE_1.name].rows["model"]) == {"GenMM", "real images"}
-    labelled = f"GenMM, {positional.LABEL}"
-    assert set(runs[POSITIONAL.name].rows["model"]) == {labelled, "real images"}
+    labelled = "GenMM, positional bias, tone curve"
+    assert set(runs[BEYOND.name].rows["model"]) == {labelled, "real images"}
     singles = [run.config["positional_bias"] for run in store.runs(SINGLE.name)]
     assert sorted(singles) == [False, True], "each grew from a flow of its own kind"
     nll = [run.rows.set_index("metric").loc["nll_train", "value"] for run in runs.values()]
@@ -45,12 +45,18 @@ def test_rows_have_a_name_of_their_own(tmp_path):
     assert nll[0] != nll[1]
 
 
-def test_the_plan_has_every_k_at_table_1s_settings_and_one_long_flow():
-    planned = POSITIONAL.configs("laptop")
+def test_the_plan_has_every_k_at_table_1s_settings_and_what_adds_what():
+    planned = BEYOND.configs("laptop")
     ordinary = {c.digest() for c in TABLE_1.configs("laptop")}
+    names = {beyond_glow.label(c) for c in planned}
+    assert names == {
+        "GenMM, positional bias, tone curve",
+        "GenMM, positional bias",
+        "GenMM, tone curve",
+    }
     long = [c for c in planned if c.epochs > c.base_epochs]
     assert [(c.dataset, c.n_components) for c in long] == [("mnist", 1)]
     for config in planned:
         if config not in long:
-            twin = config.model_copy(update={"positional_bias": False, "keep": True})
+            twin = config.model_copy(update={**beyond_glow.NEITHER, "keep": True})
             assert twin.digest() in ordinary
