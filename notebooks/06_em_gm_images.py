@@ -57,7 +57,7 @@ profile = "stored"  # stored, smoke, laptop or paper
 from IPython.display import Markdown, display
 
 from mixflow.display import show
-from mixflow.experiments.em_gm.images import compute, summary
+from mixflow.experiments.em_gm.images import beyond_summary, compute, summary
 from mixflow.experiments.em_gm.images.data import FLOOR, TITLES
 from mixflow.figures import em_gm_images as figures
 from mixflow.pages import Page
@@ -124,7 +124,11 @@ long = max(longer.runs, key=lambda run: compute.epochs_of(run.config))
 (short,) = page.of(
     model="GenMM", n_components=1, **{name: long.config[name] for name in ("dataset", "seed")}
 ).runs
-Markdown(f"{compute.say_long_flow(long, load_targets(), paper)} {compute.say_pace(short, long)}")
+said = [compute.say_long_flow(long, load_targets(), paper), compute.say_pace(short, long)]
+said.append(
+    beyond_summary.say_best(Page("em-gm/beyond-glow", profile).runs, long.config["dataset"])
+)
+Markdown(" ".join(said))
 
 # %% [markdown]
 # ## Mixture or noise?

@@ -29,10 +29,14 @@ SOURCE_IMAGES = 256  # of a component, whose latents its Gaussian starts from
 WARMUP, MOST_WARMUP = 0.04, 200
 
 
+# What a flow may have that Glow has not: parameter -> what a model that has it is called.
+ADDITIONS = {"positional_bias": "positional bias", "tone_curve": "tone curve"}
+
+
 class Flow(Config):
     """The flow that everything starts from, and how it is trained."""
 
-    added = ("positional_bias", "tone_curve")
+    added = tuple(ADDITIONS)
 
     dataset: ImageSetName = Field("mnist", description="digits at smoke only")
     part: ImagePart = Field(
@@ -53,6 +57,11 @@ class Flow(Config):
     batch_size: int = Field(16, ge=1, description="images of every component in a step")
     learning_rate: float = Field(4e-3, gt=0, description="Adam's, at its peak")
     base_epochs: int = Field(8, ge=1, description="epochs of the single flow")
+
+    @property
+    def additions(self) -> list[str]:
+        """What the flow has that Glow has not."""
+        return [title for name, title in ADDITIONS.items() if getattr(self, name)]
 
 
 def new_flow(config: Flow, image_shape: tuple[int, ...], n_components: int = 1) -> GenMM:

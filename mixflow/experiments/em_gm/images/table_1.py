@@ -62,7 +62,8 @@ def run(config: Images, context: RunContext) -> Result:
     mixture, found = _fit(config, context, images)
     seconds = time.perf_counter() - start
     weights = single_flow.settle(mixture)
-    measures = Measures(config.dataset, config.model, config.n_components, config.seed)
+    name = ", ".join([config.model, *config.additions])
+    measures = Measures(config.dataset, name, config.n_components, config.seed)
     measures.likelihoods(mixture, images, config)
     samples = measures.samples(mixture, images, Judge.of(config, context), config)
     costs = {

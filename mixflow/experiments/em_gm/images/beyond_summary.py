@@ -1,0 +1,114 @@
+"""What the page on flows beyond Glow shows, from runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mixflow.experiments.em_gm.images.compute import epochs_of
+from mixflow.experiments.em_gm.images.data import TITLES
+from mixflow.experiments.em_gm.images.models import ADDITIONS
+from mixflow.experiments.em_gm.images.summary import published
+from mixflow.results import Target
+from mixflow.results.store import StoredRun
+from mixflow.results.text import mean_and_sd
+
+PLAIN, BOTH = "Glow", "both"
+KINDS = (PLAIN, *ADDITIONS.values(), BOTH)  # of flows, in the order of tables and figures
+Of = tuple[str, int, int, str]  # data set, K, epochs, kind of flow
+
+
+def kind(config: Mapping[str, Any]) -> str:
+    """Return which of ``KINDS`` the flows of a stored config are."""
+    has = [title for name, title in ADDITIONS.items() if config.get(name)]
+    return {0: PLAIN, len(ADDITIONS): BOTH}.get(len(has), " and ".join(has))
+
+
+def measured(runs: Iterable[StoredRun], metric: str) -> dict[Of, list[float]]:
+    """Return the values of a metric over seeds, by data set, K, epochs and kind of flow."""
+    values: dict[Of, list[float]] = {}
+    for run in runs:
+        config = run.config
+        of = (config["dataset"], config["n_components"], epochs_of(config), kind(config))
+        rows = run.rows[(run.rows["metric"] == metric) & (run.rows["model"] != "real images")]
+        values.setdefault(of, []).extend(rows["value"])
+    return values
+
+
+def by_kind(runs: Sequence[StoredRun], metric: str, digits: int = 4) -> pd.DataFrame:
+    """Return a metric, a column for each kind of flow; mean ± sd where there are seeds.
+
+    Lines are data set, K and epochs, those that a flow with an addition was trained for.
+    """
+    found = measured(runs, metric)
+    names = list(TITLES)
+    lines = {of[:3] for of in found if of[3] != PLAIN}
+    cells = {
+        line: dict.fromkeys(KINDS, "")
+        for line in sorted(lines, key=lambda line: (names.index(line[0]), *line[1:]))
+    }
+    for of, values in found.items():
+        if of[:3] in cells:
+            sd = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+            cells[of[:3]][of[3]] = mean_and_sd(float(np.mean(values)), sd, digits)
+    table = pd.DataFrame.from_dict(cells, orient="index", columns=list(KINDS))
+    table.index = pd.MultiIndex.from_tuples(
+        [(TITLES[dataset], k, epochs) for dataset, k, epochs in cells],
+        names=["data", "K", "epochs"],
+    )
+    return table
+
+
+def with_published(table: pd.DataFrame, targets: Iterable[Target]) -> pd.DataFrame:
+    """Return the table of training NLL with table I's numbers as its last column."""
+    printed = {TITLES.get(name, name): values for name, values in published(targets).items()}
+    last = [printed.get(data, {}).get(k) for data, k, _ in table.index]
+    return table.assign(published=["" if v is None else f"{v:.4f}" for v in last])
+
+
+def say_gains(runs: Sequence[StoredRun]) -> str:
+    """Return, in Markdown, by how much mixtures of either flow are better than one, by data set."""
+    found = {of: np.mean(values) for of, values in measured(runs, "nll_train").items()}
+    held = {of: np.mean(values) for of, values in measured(runs, "nll_held_out").items()}
+    said = []
+    for dataset in dict.fromkeys(of[0] for of in found):
+        for name in (PLAIN, BOTH):
+            ones = [of for of in found if of[0] == dataset and of[1] == 1 and of[3] == name]
+            gains = [
+                f"{found[one] - found[of]:+.4f} ({held[one] - held[of]:+.4f}) with K = {of[1]}"
+                for one in ones
+                for of in sorted(found)
+                if of[0] == dataset and of[1] > 1 and of[2:] == one[2:]
+            ]
+            if gains:
+                flow = "Glow alone" if name == PLAIN else "both additions"
+                said.append(f"- **{TITLES[dataset]}, {flow}**: {', '.join(gains)}.")
+    return "\n".join(said)
+
+
+def say_best(runs: Iterable[StoredRun], dataset: str) -> str:
+    """Return, in Markdown, how far one flow with both additions gets; nothing where there is none.
+
+    Parameters
+    ----------
+    runs
+        Of ``em-gm/beyond-glow``.
+    dataset
+        Whose images it was trained on.
+    """
+    nll = {
+        of[2]: float(np.mean(values))
+        for of, values in measured(runs, "nll_train").items()
+        if (of[0], of[1], of[3]) == (dataset, 1, BOTH)
+    }
+    if not nll:
+        return ""
+    epochs = min(nll, key=lambda epochs: nll[epochs])
+    return (
+        "With two things that Glow has not, a bias that knows the position and learned tone "
+        f"curves, one flow reaches **{nll[epochs]:.4f}** in {epochs} epochs: see [beyond "
+        "Glow](13_em_gm_beyond_glow)."
+    )
