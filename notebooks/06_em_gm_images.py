@@ -125,9 +125,8 @@ long = max(longer.runs, key=lambda run: compute.epochs_of(run.config))
     model="GenMM", n_components=1, **{name: long.config[name] for name in ("dataset", "seed")}
 ).runs
 said = [compute.say_long_flow(long, load_targets(), paper), compute.say_pace(short, long)]
-said.append(
-    beyond_summary.say_best(Page("em-gm/beyond-glow", profile).runs, long.config["dataset"])
-)
+beyond = Page("em-gm/beyond-glow", profile)
+said.append(beyond_summary.say_best(beyond.runs, long.config["dataset"]))
 Markdown(" ".join(said))
 
 # %% [markdown]

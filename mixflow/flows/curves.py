@@ -84,16 +84,18 @@ class ToneCurve(Bijection):
 
     @torch.no_grad()
     def _found(self, z: Tensor) -> Tensor:
-        """Return where the curve reaches z, by Newton's steps between bounds that close in."""
+        """Return where the curve reaches z: Newton's steps, or halves where these are too slow."""
         reach = self.log_height.exp().sum(1, keepdim=True)
         low, high, x = z - reach, z + reach, z
+        last = high - low
         for _ in range(MOST_ITERATIONS):
             reached, slope = self._bent(x)
             low, high = torch.where(reached < z, x, low), torch.where(reached < z, high, x)
-            step = x + (z - reached) / slope
-            middle = (low + high) / 2
-            new = torch.where((step > low) & (step < high), step, middle)
-            if not (new - x).abs().gt(4 * torch.finfo(z.dtype).eps * (1 + z.abs())).any():
-                return new
+            new = x + (z - reached) / slope
+            halves = (new <= low) | (new >= high) | (2 * (new - x).abs() > last)
+            new = torch.where(halves, (low + high) / 2, new)
+            last = (new - x).abs()
             x = new
+            if not last.gt(4 * torch.finfo(z.dtype).eps * (1 + z.abs())).any():
+                break
         return x

@@ -10,6 +10,7 @@ from mixflow.flows import (
     InvertibleLinear,
     Rotation,
     Squeeze,
+    ToneCurve,
     VectorFlow,
     convolutions,
 )
@@ -213,6 +214,36 @@ def test_a_positional_bias_tells_the_network_where_it_looks(perturb):
     assert inside(knowing).std(2).min() > 1e-3
     knowing.initialize(torch.randn_like(x))
     assert torch.isfinite(knowing(x)).all()
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float, 1e-5), (torch.double, 1e-12)])
+def test_steep_tone_curves_are_inverted(dtype, tolerance):
+    """Slopes from 1 to thousands: Newton's steps alone would leap to and fro."""
+    torch.manual_seed(0)
+    curve = ToneCurve(2, (8, 8, 1)).to(dtype)
+    with torch.no_grad():
+        curve.log_height += 1.5 * torch.randn_like(curve.log_height)
+        curve.log_width -= 1.5 * torch.rand_like(curve.log_width)
+    x = torch.rand(2, 300, 8, 8, 1, dtype=dtype) - 0.5
+    x[:, :200] = -0.5 + x[:, :200] / 100
+    z, log_det = curve(x)
+    back, back_log_det = curve.inverse(z)
+    torch.testing.assert_close(back, x, rtol=0, atol=tolerance)
+    torch.testing.assert_close(back_log_det, -log_det, rtol=1e-3, atol=0)
+
+
+def test_a_tone_curve_begins_at_the_ends_of_the_data():
+    """Of each channel and component; far ends of a few values do not count."""
+    curve = ToneCurve(2, (4, 4, 2)).double()
+    x = torch.rand(2, 50, 4, 4, 2, dtype=torch.double)
+    x[1, ..., 1] = 7 + 2 * x[1, ..., 1]
+    x[0, 0, 0, 0, 0] = 1e6
+    curve.initialize(x)
+    first, last = curve.place[:, 0], curve.place[:, 3]
+    torch.testing.assert_close(first.mean((1, 2)), torch.tensor([[0, 0], [0, 7.0]]).double(),
+                               rtol=0, atol=0.05)  # fmt: skip
+    torch.testing.assert_close(last.mean((1, 2)), torch.tensor([[1, 1], [1, 9.0]]).double(),
+                               rtol=0, atol=0.05)  # fmt: skip
 
 
 def test_glow_keeps_constants_finite():
