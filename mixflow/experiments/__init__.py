@@ -33,6 +33,7 @@ _MODULES = {
     "em-gm/norb-light": "mixflow.experiments.em_gm.table_2.norb_light",
     "em-gm/satimage-recipes": "mixflow.experiments.em_gm.table_2.satimage_recipes",
     "em-gm/satimage-windows": "mixflow.experiments.em_gm.table_2.satimage_windows",
+    "em-gm/resizing": "mixflow.experiments.em_gm.images.resizing",
     "em-gm/single-flow": "mixflow.experiments.em_gm.images.single_flow",
     "em-gm/table-1": "mixflow.experiments.em_gm.images.table_1",
     "em-gm/table-2": "mixflow.experiments.em_gm.table_2.experiment",

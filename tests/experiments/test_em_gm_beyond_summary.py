@@ -76,6 +76,28 @@ def test_the_best_flow_is_of_the_data_set_and_has_both():
     assert beyond_summary.say_best(RUNS, "digits") == ""
 
 
+def test_resizing_and_padding_stand_side_by_side():
+    rows = pd.DataFrame(
+        [
+            {"model": model, "setting": setting, "metric": metric, "value": value}
+            for metric, model, setting, value in [
+                ("nll_train", "positional bias", "resized", 1.8),
+                ("nll_train", "positional bias", "padded", 1.75),
+                ("nll_train", "Glow", "resized", 2.0),
+                ("nll_train", "positional bias, tone curve", "resized", 1.5),
+                ("free_pixels", "Glow", "resized", 784.0),
+            ]
+        ]
+    )
+    table = beyond_summary.by_resizing(rows)
+    assert list(table.index) == ["Glow", "positional bias", "positional bias, tone curve"]
+    assert list(table["resized, training"]) == ["2.0000", "1.8000 (+0.2000)", "1.5000 (+0.5000)"]
+    assert list(table["padded, training"]) == ["", "1.7500", ""]
+    assert "**784 are free**" in beyond_summary.say_resizing(rows, 1024)
+    assert "other 240 follow" in beyond_summary.say_resizing(rows, 1024)
+    assert beyond_summary.say_resizing(rows[:4], 1024) == ""
+
+
 def test_tones_show_every_pixels_slope_at_black():
     curve = ToneCurve(2, (4, 3, 1))
     with torch.no_grad():

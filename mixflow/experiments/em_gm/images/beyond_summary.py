@@ -112,3 +112,44 @@ def say_best(runs: Iterable[StoredRun], dataset: str) -> str:
         f"curves, one flow reaches **{nll[epochs]:.4f}** in {epochs} epochs: see [beyond "
         "Glow](13_em_gm_beyond_glow)."
     )
+
+
+def by_resizing(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return NLL by kind of flow, resized and padded images side by side.
+
+    Parameters
+    ----------
+    rows
+        Of ``em-gm/resizing``; a column for training and held-out images each, nat/pixel, and in
+        brackets by how much it is below that of Glow.
+    """
+    names = {"nll_train": "training", "nll_held_out": "held out"}
+    found = rows[rows["metric"].isin(list(names))].pivot_table(
+        index="model", columns=["setting", "metric"], values="value"
+    )
+    order = [PLAIN, *ADDITIONS.values(), ", ".join(ADDITIONS.values())]
+    found = found.reindex([model for model in order if model in found.index])
+    gained = found.loc[PLAIN] - found
+    cells = {}
+    for column in found.columns:
+        setting, metric = column
+        values = zip(found.index, found[column], gained[column], strict=True)
+        cells[f"{setting}, {names[metric]}"] = [
+            mean_and_sd(nll, float("nan"))
+            + (f" ({gain:+.4f})" if gain == gain and model != PLAIN else "")
+            for model, nll, gain in values
+        ]
+    return pd.DataFrame(cells, index=pd.Index(found.index, name="flow"))
+
+
+def say_resizing(rows: pd.DataFrame, n_pixels: int) -> str:
+    """Return, in Markdown, how many pixels of a resized image are free; nothing without a run."""
+    free = rows.loc[rows["metric"] == "free_pixels", "value"]
+    if free.empty:
+        return ""
+    n_free = int(free.iloc[0])
+    return (
+        f"Of the {n_pixels} pixels of a resized image **{n_free} are free** (the rank of the "
+        f"resizing as a linear map); the other {n_pixels - n_free} follow from them, up to "
+        "rounding."
+    )

@@ -61,7 +61,9 @@ class ImageSet:
         return self.train[0].numel()
 
 
-def load_images(dataset: ImageSetName, *, part: ImagePart = "t10k") -> ImageSet:
+def load_images(
+    dataset: ImageSetName, *, part: ImagePart = "t10k", padded: bool = False
+) -> ImageSet:
     """Load images as the released code of EM-GM takes them.
 
     Parameters
@@ -73,6 +75,8 @@ def load_images(dataset: ImageSetName, *, part: ImagePart = "t10k") -> ImageSet:
         ``"t10k"`` fits to the 10,000 images of the official test split, as table I does, and
         holds out 10,000 drawn from the others; ``"train"`` fits to the 60,000 of the training
         split, as figures 4 and 5 do, and holds out the 10,000.
+    padded
+        Reach the 32 pixels by a black border instead.
 
     Raises
     ------
@@ -87,21 +91,24 @@ def load_images(dataset: ImageSetName, *, part: ImagePart = "t10k") -> ImageSet:
         # Drawn, not the first ones: the order of these sets is not random.
         rows = np.random.default_rng(0).permutation(len(held_out[0]))[: len(train[0])]
         held_out = held_out[0][rows], held_out[1][rows]
-    return ImageSet(
-        _prepared(train[0], dataset), train[1], _prepared(held_out[0], dataset), held_out[1]
-    )
+    x, other = (_prepared(part[0], dataset, padded) for part in (train, held_out))
+    return ImageSet(x, train[1], other, held_out[1])
 
 
-def _prepared(images: np.ndarray, dataset: str) -> Tensor:
+def _prepared(images: np.ndarray, dataset: str, padded: bool) -> Tensor:
     if dataset == "digits":
         return torch.from_numpy(images.astype(np.float32) / 16 - 0.5)
-    resized = np.stack(
-        [
-            np.asarray(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
-            for image in images[:, 0]
-        ]
-    )
-    return torch.from_numpy(resized[:, None].astype(np.float32) / 255 - 0.5)
+    if padded:
+        margin = (SIDE - images.shape[-1]) // 2
+        large = np.pad(images[:, 0], [(0, 0), (margin, margin), (margin, margin)])
+    else:
+        large = np.stack([np.asarray(resized(image)) for image in images[:, 0]])
+    return torch.from_numpy(large[:, None].astype(np.float32) / 255 - 0.5)
+
+
+def resized(image: np.ndarray) -> Image.Image:
+    """Return a grey image (H, W) as the released code of EM-GM resizes it."""
+    return Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
 
 
 def to_grey(images: Tensor) -> np.ndarray:
