@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -131,10 +132,11 @@ def by_resizing(rows: pd.DataFrame) -> pd.DataFrame:
     found = found.reindex([model for model in order if model in found.index])
     gained = found.loc[PLAIN] - found
     cells = {}
-    for column in found.columns:
-        setting, metric = column
-        values = zip(found.index, found[column], gained[column], strict=True)
-        cells[f"{setting}, {names[metric]}"] = [
+    for setting, (metric, name) in product(found.columns.unique(0), names.items()):
+        if (setting, metric) not in found:
+            continue
+        values = zip(found.index, found[setting, metric], gained[setting, metric], strict=True)
+        cells[f"{setting}, {name}"] = [
             mean_and_sd(nll, float("nan"))
             + (f" ({gain:+.4f})" if gain == gain and model != PLAIN else "")
             for model, nll, gain in values
