@@ -36,11 +36,14 @@ from mixflow import GenMM
 from mixflow.experiments.em_gm.images.data import NOISE, load_images
 
 images = load_images("digits")
-for more in ((), ("positional_bias",), ("tone_curve",), ("positional_bias", "tone_curve")):
-    model = GenMM(image_shape=(1, 8, 8), n_layers=2, noise=NOISE, standardize=False, max_epochs=30,
-                  random_state=0, **dict.fromkeys(more, True))  # fmt: skip
-    score = model.fit(images.train.numpy()).score(images.held_out.numpy())
-    print(f"{' and '.join(more) or 'Glow':31} {score:7.1f} nats a held-out image")
+flow = {"image_shape": (1, 8, 8), "n_layers": 2, "noise": NOISE}
+train = {"standardize": False, "max_epochs": 30, "random_state": 0}
+bias, curve = {"positional_bias": True}, {"tone_curve": True}
+kinds = {"Glow": {}, "with bias": bias, "with curve": curve, "both": bias | curve}
+for name, more in kinds.items():
+    model = GenMM(**flow, **more, **train).fit(images.train.numpy())
+    score = model.score(images.held_out.numpy())
+    print(f"{name:10} {score:7.1f} nats a held-out image")
 
 # %% [markdown]
 # ## Parameters

@@ -56,6 +56,7 @@ def by_kind(runs: Sequence[StoredRun], metric: str, digits: int = 4) -> pd.DataF
             sd = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
             cells[of[:3]][of[3]] = mean_and_sd(float(np.mean(values)), sd, digits)
     table = pd.DataFrame.from_dict(cells, orient="index", columns=list(KINDS))
+    table = table.loc[:, (table != "").any()]
     table.index = pd.MultiIndex.from_tuples(
         [(TITLES[dataset], k, epochs) for dataset, k, epochs in cells],
         names=["data", "K", "epochs"],
