@@ -7,18 +7,19 @@
 # ---
 
 # %% [markdown]
-# # Beyond Glow: what a flow of digits should know
+# # Beyond Glow: what a flow of images should know
 #
 # **What the paper has.** The mixtures of table I {cite}`liu2020emgm` are of Glow
 # {cite}`kingma2018glow`: its couplings are convolutions, which do the same wherever in the image
 # they look, and they are affine: they shift and scale the pixels' values.
 #
-# **What the data have.** Digits and garments are centred, so that a pixel of the border is nearly
-# always black; and pixels gather at black and at white, two spikes as wide as the noise. An affine
-# map of a Gaussian is a Gaussian: it can say where a pixel lies, and how surely, but hardly "black
-# or white". So two things were added, which the paper does not have. A training step takes about as
-# long as before (`benchmarks/README.md`), and the density stays exact: the slopes of the curves are
-# in the log determinant, so that all numbers here are of the same noisy images and can be compared.
+# **What the data have.** The images are centred, and were resized from 28 to 32 pixels: it may
+# matter where a pixel lies. And pixels gather at black and at white, two spikes as wide as the
+# noise. An affine map of a Gaussian is a Gaussian: it can say where a pixel's value lies, and how
+# surely, but hardly "black or white". So two things were added, which the paper does not have. A
+# training step takes about as long as before (`benchmarks/README.md`), and the density stays exact:
+# the slopes of the curves are in the log determinant, so that all numbers here are of the same
+# noisy images and can be compared.
 #
 # - **Positional bias.** The first hidden layer of every coupling has a learned bias at every
 #   pixel, zero at the start.
@@ -148,10 +149,9 @@ for dataset in dict.fromkeys(run.config["dataset"] for run in ones):
 #
 # The images were resized from 28 to 32 pixels, by bilinear interpolation whose weights return every
 # eight pixels. A flow that knows the position knows the grid, and can say a pixel that follows from
-# its neighbours; couplings that do the same everywhere can not. So a part of what the positional
-# bias gains may be the resizing, not the digits. One flow of each kind, on resized images and on
-# the same with a black border of two pixels instead (NLL in nat/pixel; in brackets: gained over
-# Glow):
+# its neighbours; couplings that do the same everywhere can not. So what the positional bias gains
+# may be the resizing, not the digits. One flow of each kind, on resized images and on the same with
+# a black border of two pixels instead (NLL in nat/pixel; in brackets: gained over Glow):
 
 # %% tags=["hide-input"]
 resizing = Page("em-gm/resizing", profile)

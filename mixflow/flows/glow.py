@@ -44,11 +44,11 @@ class Glow(Bijection):
         has it. The log densities of images move by about 1e-4 nats a pixel.
     positional_bias
         Let the couplings' networks know where in the image they are, by a learned bias of their
-        first hidden layer at every pixel. Not in the papers; for images that lie alike, such as
-        centred digits, it takes a fraction of the training.
+        first hidden layer at every pixel. Not in the papers; for images whose pixels hang together
+        by their place, as those that were resized (the book's page *Beyond Glow*).
     tone_curve
         Bend the values of the pixels first, by a learned :class:`~mixflow.flows.ToneCurve`. Not in
-        the papers; for images of which many pixels are black or white.
+        the papers; for images of which many pixels are black or white, or have few grey levels.
 
     Raises
     ------

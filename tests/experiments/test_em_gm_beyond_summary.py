@@ -96,6 +96,10 @@ def test_resizing_and_padding_stand_side_by_side():
     assert list(table["padded, training"]) == ["", "1.7500", ""]
     assert "**784 are free**" in beyond_summary.say_resizing(rows, 1024)
     assert "other 240 follow" in beyond_summary.say_resizing(rows, 1024)
+    assert "gains" not in beyond_summary.say_resizing(rows, 1024), "padded Glow was not run"
+    last = {"model": "Glow", "setting": "padded", "metric": "nll_train", "value": 1.76}
+    said = beyond_summary.say_resizing(pd.concat([rows, pd.DataFrame([last])]), 1024)
+    assert "gains **0.2000** nat/pixel, on padded ones **0.0100**" in said
     assert beyond_summary.say_resizing(rows[:4], 1024) == ""
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from mixflow.experiments.em_gm.images.compute import epochs_of
 from mixflow.experiments.em_gm.images.data import TITLES
 from mixflow.experiments.em_gm.images.models import ADDITIONS
+from mixflow.experiments.em_gm.images.resizing import PADDED, RESIZED
 from mixflow.experiments.em_gm.images.summary import published
 from mixflow.results import Target
 from mixflow.results.store import StoredRun
@@ -146,13 +147,31 @@ def by_resizing(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def say_resizing(rows: pd.DataFrame, n_pixels: int) -> str:
-    """Return, in Markdown, how many pixels of a resized image are free; nothing without a run."""
+    """Return, in Markdown, how many pixels are free, and what position is worth with and without.
+
+    Parameters
+    ----------
+    rows
+        Of ``em-gm/resizing``; nothing is said of what they lack.
+    n_pixels
+        Of a resized image.
+    """
     free = rows.loc[rows["metric"] == "free_pixels", "value"]
     if free.empty:
         return ""
     n_free = int(free.iloc[0])
-    return (
+    said = (
         f"Of the {n_pixels} pixels of a resized image **{n_free} are free** (the rank of the "
         f"resizing as a linear map); the other {n_pixels - n_free} follow from them, up to "
         "rounding."
+    )
+    nll = rows[rows["metric"] == "nll_train"].groupby(["model", "setting"])["value"].mean()
+    position = ADDITIONS["positional_bias"]
+    needed = [(model, how) for model in (PLAIN, position) for how in (RESIZED, PADDED)]
+    if any(of not in nll for of in needed):
+        return said
+    gained = {how: nll[PLAIN, how] - nll[position, how] for how in (RESIZED, PADDED)}
+    return (
+        f"{said} On resized images the positional bias alone gains **{gained[RESIZED]:.4f}** "
+        f"nat/pixel, on padded ones **{gained[PADDED]:.4f}**."
     )

@@ -54,12 +54,12 @@ def table(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     return wide.reindex(columns=levels)
 
 
-def likelihoods(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+def likelihoods(rows: pd.DataFrame, metrics: Sequence[str], digits: int = 4) -> pd.DataFrame:
     """Return :func:`table` to be read: mean, and ± the sd where there are several seeds."""
     found = table(rows, metrics)
     cells = {
         metric.replace("_", " "): [
-            mean_and_sd(mean, sd) for mean, sd in found[metric][["mean", "std"]].to_numpy()
+            mean_and_sd(mean, sd, digits) for mean, sd in found[metric][["mean", "std"]].to_numpy()
         ]
         for metric in metrics
     }
