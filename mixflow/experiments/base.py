@@ -49,12 +49,14 @@ class Config(BaseModel):
 
     def digest(self) -> str:
         """Return the 12 hex digits that name this run's directory (sha256 of the sorted config)."""
-        values = self.model_dump(mode="json")
-        for name in self.added:
-            if getattr(self, name) == type(self).model_fields[name].default:
-                del values[name]
-        text = json.dumps(values, sort_keys=True)
+        text = json.dumps(self.identity(self.model_dump(mode="json")), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @classmethod
+    def identity(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what tells runs apart of stored values: all but what was added, at its default."""
+        absent = {name: cls.model_fields[name].default for name in cls.added}
+        return {n: v for n, v in values.items() if n not in absent or v != absent[n]}
 
     def data_sets(self) -> tuple[str, ...]:
         """Return what the run reads, by name: its ``dataset``, if it has one; registered or not."""

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mixflow import experiments
-from mixflow.experiments.base import PROFILES, ROW_COLUMNS, Answer, Experiment
+from mixflow.experiments.base import PROFILES, ROW_COLUMNS, Answer, Config, Experiment
 from mixflow.results.store import Store
 from mixflow.results.targets import CLAIM, Target, load_targets
 from mixflow.results.verdicts import Judgement, judge
@@ -105,20 +105,20 @@ def _select(rows: pd.DataFrame, target: Target, answer: Answer) -> pd.DataFrame:
 
 def _planned_rows(experiment: Experiment, store: Store) -> pd.DataFrame:
     planned = {
-        _without_seed(config.model_dump(mode="json"))
+        _without_seed(config, config.model_dump(mode="json"))
         for profile in PROFILES
         for config in experiment.configs(profile)
     }
     frames = [
         run.rows.assign(profile=run.config["profile"], run=run.digest)
         for run in store.runs(experiment.name)
-        if _without_seed(run.config) in planned
+        if _without_seed(experiment.config, run.config) in planned
     ]
     return pd.concat(frames) if frames else pd.DataFrame(columns=[*ROW_COLUMNS, "profile", "run"])
 
 
-def _without_seed(config: Mapping[str, Any]) -> str:
-    rest = {name: value for name, value in config.items() if name != "seed"}
+def _without_seed(config: type[Config] | Config, values: Mapping[str, Any]) -> str:
+    rest = {name: value for name, value in config.identity(values).items() if name != "seed"}
     return json.dumps(rest, sort_keys=True)
 
 

@@ -1,4 +1,6 @@
 import math
+import sys
+from dataclasses import replace
 
 import pytest
 
@@ -119,6 +121,20 @@ def test_best_profile_counts_with_all_its_seeds(store, toy):
 def test_runs_off_the_plan_are_no_evidence(store, toy):
     put(store, toy, profile="laptop", sizes=[3])
     assert status(store, ACCURACY)["verdict"] == "not run"
+
+
+def test_runs_from_before_a_parameter_was_added_still_count(store, toy):
+    put(store, toy, profile="laptop", seed=0)
+
+    class Later(toy.experiment.config):
+        added = ("shape",)
+        shape: str = "round"
+
+    later = replace(toy.experiment, config=Later)
+    sys.modules["mixflow_toy"].EXPERIMENT = toy.experiment = later
+    put(store, toy, profile="laptop", seed=1)
+    put(store, toy, profile="laptop", seed=2, shape="square")
+    assert status(store, ACCURACY)["seeds"] == 2, "the square one is off the plan"
 
 
 def test_larger_profile_on_other_data_is_not_run(store, toy):
