@@ -113,7 +113,7 @@ def say_best(runs: Iterable[StoredRun], dataset: str) -> str:
     return (
         "With two things that Glow has not, a bias that knows the position and learned tone "
         f"curves, one flow reaches **{nll[epochs]:.4f}** in {epochs} epochs: see [beyond "
-        "Glow](13_em_gm_beyond_glow)."
+        "Glow](13_em_gm_beyond_glow.html)."
     )
 
 
