@@ -13,8 +13,9 @@ from mixflow.flows.bijection import Bijection
 # brightest, and how wide they are: fine ones at both ends, where pixels gather.
 PLACES = (0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.3, 0.7)
 WIDTHS = (0.012, 0.05, 0.15, 0.012, 0.05, 0.15, 0.15, 0.15)
-HEIGHT = 0.02
+HEIGHT = 0.02  # of each step at the start, in the same unit: the curve is nearly straight
 TAIL = 0.01  # share of the values that are darker, or brighter, than these ends
+# Of the inverse; halving alone takes some 25 in float32, 55 in float64.
 MOST_ITERATIONS = 100
 
 
