@@ -178,6 +178,13 @@ show(
 )
 
 # %% [markdown]
+# ## How the two were chosen
+#
+# By short trainings of one flow on table I's MNIST images, seed 0, of which both the training and
+# the held-out NLL were looked at: held-out numbers here are of images that had a say in the choice.
+# Tried besides: normalisations that differ by position (no gain beside the bias), one curve for all
+# pixels (better than none, worse than one for each) and a higher learning rate (worse).
+#
 # ## Provenance
 
 # %% tags=["hide-input"]
