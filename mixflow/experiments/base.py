@@ -107,7 +107,7 @@ class RunContext:
     require
         Return the stored run of another experiment that this one builds on, computing it first
         where it is not there: ``require("em-gm/features", dataset="mnist")``. The parameters
-        that are not named are those of this run's profile.
+        that are not named are those of this run's profile, or of the ``profile`` that is named.
     """
 
     checkpoint: Path

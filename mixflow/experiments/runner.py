@@ -88,7 +88,7 @@ def _requirer(config: Config, store: Store, **how: Any) -> Callable[..., StoredR
         from mixflow.experiments import find
 
         experiment = find(name)
-        wanted = experiment.configure(config.profile, **parameters)
+        wanted = experiment.configure(**{"profile": config.profile, **parameters})
         while True:
             try:
                 return execute(experiment, wanted, store, **how)

@@ -137,7 +137,9 @@ class ConvNet(nn.Module):
     n_components, n_in, n_out, hidden_features
         K and the numbers of channels.
     mixed_precision
-        Convolve in bfloat16; weights, the result and its log determinant stay as they are.
+        Convolve in bfloat16 while training (``module.train()``): posteriors and densities that are
+        reported are of full precision. Weights, the result and its log determinant stay as they
+        are.
     positions
         (H, W) of the images, to give the first hidden layer a learned bias of its own at every
         pixel, zero at the start; None is a network that does not know where it looks.
@@ -163,7 +165,8 @@ class ConvNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (K, N, H, W, in) to (K, N, H, W, out)."""
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.mixed_precision):
+        mixed = self.mixed_precision and self.training
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=mixed):
             h = self.conv1(x, self.norm1, relu=self.place is None)
             if self.place is not None:
                 h = (h + self.place).relu_()

@@ -13,6 +13,7 @@ from mixflow.flows.bijection import spread
 from mixflow.mixtures import functional
 from mixflow.mixtures.base import Mixture
 from mixflow.training.checkpoints import architecture, digest
+from mixflow.training.compiled import compiled
 from mixflow.training.em_settings import EMSettings
 from mixflow.training.groups import Groups
 from mixflow.training.objective import Objective
@@ -55,8 +56,10 @@ class EM(Objective):
         self.n_components = mixture.n_parts
         self.x, self.settings = x, settings
         self.groups = groups.to(x.device, x.dtype)
-        log_prob = mixture.log_prob_groups
-        self.log_prob = torch.compile(log_prob) if settings.compile else log_prob
+        plain = mixture.log_prob_groups
+        self.log_prob = compiled(mixture) if settings.compile else plain
+        # Of vectors an E-step is too short for shapes of its own to be worth compiling.
+        self.log_prob_of_all = self.log_prob if len(mixture.event_shape) > 1 else plain
         self.validation = None
         if validation is not None:
             self.validation = validation[0], validation[1].to(x.device, x.dtype)
@@ -78,7 +81,7 @@ class EM(Objective):
         self.dense = self.settings.m_step == "dense" or auto
         self.exact = self.dense and fits
         share = 1 if self.dense else self.n_flows
-        self.batch = -(-n // (share * self.steps_per_epoch))
+        self.per_step = -(-n // (share * self.steps_per_epoch))
 
     # E-step ----------------------------------------------------------------------------------
 
@@ -146,7 +149,7 @@ class EM(Objective):
         parts = []
         for index in groups.index.split(self.mixture.chunk, dim=1):
             part = _noisy(x[index], self.settings.e_step_noise)
-            each = self.mixture.log_prob_groups(part)
+            each = self.log_prob_of_all(part)
             parts.append(each.unflatten(0, (-1, self.k)).transpose(1, 2))
         return torch.cat(parts, dim=1)
 
@@ -213,34 +216,35 @@ class EM(Objective):
         if self.exact:
             return
         weights = self.groups.weight if self.dense else self._owned(self.n_flows)
-        self.draws = functional.systematic_draw(weights, self.batch * self.steps_per_epoch)
+        self.draws = functional.systematic_draw(weights, self.per_step * self.steps_per_epoch)
 
-    def loss(self, step: int) -> Tensor:
-        """Return minus Q and the log prior, up to a positive factor per separable component.
+    def batch(self, step: int) -> tuple[Tensor, ...]:
+        """Return a batch of every group or flow and its weights in Q, where it has any.
 
-        Of components that share no parameter and have no prior a sparse step divides each one's
-        part of Q by its own mass: the maximum and Adam's steps are the same.
+        Shapes (R, b, *event) and (R, b, K / R), the same in every step. Of components that share
+        no parameter and have no prior a sparse step divides each one's part of Q by its own mass:
+        the maximum and Adam's steps are the same, and there are no weights.
         """
         if self.exact:
-            batch = self.groups.index
             weight = self.groups.weight[..., None] * self.responsibilities
             weight = weight * (self.scale / self.groups.weight.sum(1))[:, None, None]
-            return self._weighted_loss(self.x[batch], weight)
-        columns = slice(step * self.batch, (step + 1) * self.batch)
-        draws = self.draws[:, columns]
+            return self.x[self.groups.index], weight
+        draws = self.draws[:, step * self.per_step : (step + 1) * self.per_step]
         if self.dense:
             weight = self.responsibilities.gather(1, draws[..., None].expand(-1, -1, self.k))
             x = self.x[self.groups.index.gather(1, draws)]
-            return self._weighted_loss(x, weight * (self.scale / draws.shape[1]))
-        x = self._drawn(draws)
+            return x, weight * (self.scale / draws.shape[1])
         if self.mixture.is_separable:
-            return -self.log_prob(_noisy(x, self.settings.noise)).mean(1).sum()
-        return self._weighted_loss(x, self._drawn_weight(draws))
+            return (self._drawn(draws),)
+        return self._drawn(draws), self._drawn_weight(draws)
 
-    def _weighted_loss(self, x: Tensor, weight: Tensor) -> Tensor:
-        """Return the loss on a batch of every group or flow: (R, b, *event), (R, b, K / R)."""
+    def loss_of(self, *batch: Tensor) -> Tensor:
+        """Return minus Q and the log prior, up to a positive factor per separable component."""
+        x, *weight = batch
         each = self.log_prob(_noisy(x, self.settings.noise))
-        q = (each * weight.transpose(1, 2).flatten(0, 1)).sum()
+        if not weight:
+            return -each.mean(1).sum()
+        q = (each * weight[0].transpose(1, 2).flatten(0, 1)).sum()
         return -q - self.scale * self.mixture.log_prior()
 
     def _drawn_weight(self, draws: Tensor) -> Tensor:

@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from mixflow.training.objective import LoopSettings, Objective, TrainingDiverged
 from mixflow.training.resume import LoopState, Saver, is_finite
-from mixflow.training.schedules import clip_gradients, learning_rate
+from mixflow.training.schedules import learning_rate
+from mixflow.training.steps import Steps, new_optimizer
 
 # On a GPU reading the loss waits for the device, so it is looked at once in this many steps.
 CHECK_EVERY = 25
@@ -78,16 +79,9 @@ class _Run:
     ) -> None:
         self.objective, self.settings, self.on_epoch = objective, settings, on_epoch
         self.device = device
-        self.parameters = list(objective.module.parameters())
-        self.optimizer = torch.optim.AdamW(
-            self.parameters,
-            lr=settings.learning_rate,
-            betas=settings.betas,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
-        objective.optimizer = self.optimizer
-        self.saver = Saver(objective, self.optimizer, settings, device)
+        objective.optimizer = optimizer = new_optimizer(objective, settings, device)
+        self.steps = Steps(objective, optimizer, settings, device)
+        self.saver = Saver(objective, optimizer, settings, device)
         self.state = LoopState()
 
     def run(self, stop: threading.Event) -> Fit:
@@ -149,10 +143,9 @@ class _Run:
             warmup=settings.warmup,
             minimum=settings.min_learning_rate,
         )
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        self.steps.set_rate(rate)
         state.record["learning_rate"] = rate
-        loss = self.objective.loss(state.step)
+        loss = self.steps.take(state.step)
         last = state.step + 1 == self.objective.steps_per_epoch
         value = None
         if self.device.type == "cpu" or last or step % CHECK_EVERY == 0:
@@ -160,15 +153,6 @@ class _Run:
             value = loss.item() / (self.objective.n_components or 1)
             if not abs(value) < float("inf"):
                 raise self._diverged(f"the loss is {value}")
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        clip_gradients(
-            self.parameters,
-            n_components=self.objective.n_components,
-            value=settings.clip_value,
-            norm=settings.clip_norm,
-        )
-        self.optimizer.step()
         return value
 
     def _diverged(self, what: str) -> TrainingDiverged:

@@ -47,6 +47,20 @@ class Objective:
 
     def loss(self, step: int) -> Tensor:
         """Return the scalar loss of a step of the planned epoch."""
+        batch = self.batch(step)
+        if batch is None:
+            raise NotImplementedError("an objective gives loss, or batch and loss_of")
+        return self.loss_of(*batch)
+
+    def batch(self, step: int) -> tuple[Tensor, ...] | None:
+        """Return what the loss of a step needs beside the module: equal shapes in all steps.
+
+        On a GPU such steps run as one CUDA graph. None, for a loss that looks at the step itself.
+        """
+        return None
+
+    def loss_of(self, *batch: Tensor) -> Tensor:
+        """Return the scalar loss of a batch, without reading a number from the device."""
         raise NotImplementedError
 
     def validate(self) -> float | None:

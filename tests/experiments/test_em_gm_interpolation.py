@@ -188,7 +188,7 @@ def test_a_run_builds_on_a_mixture_and_keeps_pictures(tmp_path, mixtures, monkey
     stored = SimpleNamespace(config={"part": "t10k"})
     asked = []
 
-    def require(name, **parameters):
+    def require(name, profile="smoke", **parameters):
         asked.append((name, parameters))
         return stored
 

@@ -126,7 +126,7 @@ def test_full_batches_are_exact_and_larger_data_sparse():
     assert make(batch_size=N - 1, m_step="dense").dense
     assert not make(batch_size=N, m_step="sparse").exact
     em = make(4, batch_size=10)
-    assert (em.steps_per_epoch, em.batch) == (4, 3)
+    assert (em.steps_per_epoch, em.per_step) == (4, 3)
 
 
 def gradients(em, draws):

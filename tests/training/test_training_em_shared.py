@@ -110,10 +110,10 @@ def test_a_bank_of_groups_trains_as_each_alone(kind, perturb):
 
 def test_one_flow_sees_every_sample_unless_told_otherwise():
     em = make("LatMM", batch_size=10)
-    assert (em.dense, em.batch, em.steps_per_epoch) == (True, 10, 4)
+    assert (em.dense, em.per_step, em.steps_per_epoch) == (True, 10, 4)
     assert not make("LatMM", batch_size=10, m_step="sparse").dense
     em = make("GenMM with LatMM sources", batch_size=10)
-    assert (em.dense, em.batch) == (False, 5)
+    assert (em.dense, em.per_step) == (False, 5)
     em.plan()
     assert em.draws.shape == (2, 20)
 

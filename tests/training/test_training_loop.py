@@ -181,7 +181,8 @@ def test_losses_not_looked_at_do_not_count(monkeypatch):
     toy = Toy()
     toy.loss = lambda step: toy.module.weight.sum() * 0 + 5.0
     monkeypatch.setattr(loop, "CHECK_EVERY", 100)
-    run = loop._Run(toy, LoopSettings(max_epochs=1), None, torch.device("cuda"))
+    run = loop._Run(toy, LoopSettings(max_epochs=1), None, torch.device("cpu"))
+    run.device = torch.device("cuda")
     monkeypatch.setattr(run.saver, "_read_generators", dict)
     assert run.run(threading.Event()).history["loss"].tolist() == [5.0]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -59,6 +59,10 @@ class ImageSet:
     def n_pixels(self) -> int:
         """H W."""
         return self.train[0].numel()
+
+    def to(self, device: str) -> ImageSet:
+        """Return the same images on a device."""
+        return replace(self, train=self.train.to(device), held_out=self.held_out.to(device))
 
 
 def load_images(

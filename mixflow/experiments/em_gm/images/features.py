@@ -134,7 +134,7 @@ def load_feature_network(
     ParameterError
         Unknown data set.
     """
-    profile = profile or ("smoke" if dataset == "digits" else "laptop")
+    profile = profile or _judging_profile(dataset)
     config = EXPERIMENT.configure(profile, dataset=dataset, seed=seed)
     assert isinstance(config, Features)
     store = store or Store()
@@ -144,6 +144,19 @@ def load_feature_network(
             f"{NAME} --profile {profile} -p dataset={dataset} --seeds {seed}'"
         )
     return rebuilt(store.load(NAME, config))
+
+
+def required(context: RunContext, dataset: Dataset) -> FeatureNetwork:
+    """Return the network that judges a data set at every profile, trained where it is not there.
+
+    Distances of features compare only where one network gives the features.
+    """
+    profile = _judging_profile(dataset)
+    return rebuilt(context.required(NAME, profile=profile, dataset=dataset, seed=0))
+
+
+def _judging_profile(dataset: Dataset) -> Profile:
+    return "smoke" if dataset == "digits" else "laptop"
 
 
 def rebuilt(run: StoredRun) -> FeatureNetwork:

@@ -37,7 +37,7 @@ def run(config: Figures, context: RunContext) -> Result:
     rows: list[dict[str, Any]] = []
     holds: dict[str, list[bool]] = {}
     for index, dataset in enumerate(datasets):
-        network = features.rebuilt(context.required(features.NAME, dataset=dataset, seed=0))
+        network = features.required(context, dataset)
         found = {
             (model, k): context.required(table_1.NAME, **_point(config, dataset, model, k))
             for model in MODELS
@@ -63,7 +63,7 @@ def run(config: Figures, context: RunContext) -> Result:
 def _point(config: Figures, dataset: str, model: str, k: int) -> dict[str, Any]:
     """Return the point of table I's plan; one component makes no LatMM."""
     same = {"dataset": dataset, "n_components": k, "seed": config.seed}
-    kept = {"keep": True} if config.seed == 0 else {}
+    kept = table_1.kept(config.profile, k, config.seed)
     return same | kept | ({"model": model} if k > 1 else {})
 
 

@@ -125,8 +125,7 @@ def _required(config: Interpolation, context: RunContext) -> tuple[GenMM, Featur
     stored = context.required(
         table_1.NAME, model=config.model, n_components=config.n_components, keep=True, **same
     )
-    network = features.rebuilt(context.required(features.NAME, **same))
-    return rebuilt(stored), network, stored.config["part"]
+    return rebuilt(stored), features.required(context, config.dataset), stored.config["part"]
 
 
 def draw_pairs(images: ImageSet, n_pairs: int, seed: int) -> Pairs:

@@ -53,8 +53,7 @@ class Judge:
     @classmethod
     def of(cls, config: Flow, context: RunContext) -> Judge:
         """Return the judge of a data set; its network is trained and stored if it is not there."""
-        stored = context.required(features.NAME, dataset=config.dataset, seed=0)
-        network = features.rebuilt(stored)
+        network = features.required(context, config.dataset)
         test = features.test_images(config.dataset)
         return cls(network, network.extract(test))
 
@@ -171,7 +170,7 @@ def _error(values: np.ndarray) -> float:
 def cost_of_pass(config: Flow, images: ImageSet) -> dict[str, float]:
     """Return the FLOPs of one image through one flow, forward and backward."""
     mixture = models.new_flow(config, images.shape)
-    x = images.train[None, :2]
+    x = images.train[None, :2].cpu()
     with FlopCounterMode(display=False) as forward:
         loss = mixture.log_prob_each(x).sum()
     with FlopCounterMode(display=False) as backward:

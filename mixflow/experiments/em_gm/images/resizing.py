@@ -35,6 +35,7 @@ class Resizing(Flow):
 def run(config: Resizing, context: RunContext) -> Result:
     """Train, and measure NLL on the images trained on and on held-out ones."""
     images = load_images(config.dataset, part=config.part, padded=config.padded)
+    images = images.to(context.device)
     mixture = models.new_flow(config, images.shape)
     models.train(
         mixture,

@@ -23,7 +23,7 @@ CURVE_EVERY = 4
 
 def run(config: Flow, context: RunContext) -> Result:
     """Train at a constant rate, so that any schedule may follow; keep the weights."""
-    images = load_images(config.dataset, part=config.part)
+    images = load_images(config.dataset, part=config.part).to(context.device)
     mixture = new_flow(config, images.shape)
     start = time.perf_counter()
     done = train(
@@ -60,6 +60,7 @@ def required(config: Flow, context: RunContext, images: ImageSet) -> tuple[GenMM
     stored = context.required(NAME, **fields)
     mixture = new_flow(config, images.shape)
     mixture.load_state_dict(unpack_weights(stored.arrays["weights"]))
+    mixture.to(images.train.device)
     return mixture, {name: np.asarray(stored.arrays[name]) for name in ("epoch", "log_likelihood")}
 
 
@@ -91,7 +92,7 @@ PAPER = {
     "mixed_precision": True,
     "batch_size": 64,
     "learning_rate": 1e-3,
-    "base_epochs": 200,
+    "base_epochs": 100,
 }
 
 EXPERIMENT = Experiment(
