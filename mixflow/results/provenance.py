@@ -25,12 +25,11 @@ def code_state() -> dict[str, Any]:
 
     Results under ``book/results`` do not count as a difference: a run adds to them.
     Both are None outside git, or where the package is not tracked (an installed wheel
-    inside somebody else's checkout); who copies the code to a machine without its history can
-    name the commit in ``MIXFLOW_COMMIT``.
+    inside somebody else's checkout).
     """
     folder = Path(mixflow.__file__).parent
     if _git(folder, "ls-files", "--error-unmatch", "__init__.py") is None:
-        return {"commit": os.environ.get("MIXFLOW_COMMIT") or None, "dirty": None}
+        return {"commit": None, "dirty": None}
     commit = _git(folder, "rev-parse", "HEAD")
     changes = _git(
         folder,

@@ -10,7 +10,7 @@ from torch import Tensor
 from mixflow.flows import Bijection
 from mixflow.mixtures.base import Mixture
 
-# Shapes that one kind of layer may come in: those of every level, with and without gradients.
+# Shapes that one kind of layer may come in: those of every level.
 MOST_SHAPES = 64
 
 

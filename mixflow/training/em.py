@@ -56,10 +56,7 @@ class EM(Objective):
         self.n_components = mixture.n_parts
         self.x, self.settings = x, settings
         self.groups = groups.to(x.device, x.dtype)
-        plain = mixture.log_prob_groups
-        self.log_prob = compiled(mixture) if settings.compile else plain
-        # Of vectors an E-step is too short for shapes of its own to be worth compiling.
-        self.log_prob_of_all = self.log_prob if len(mixture.event_shape) > 1 else plain
+        self.log_prob = compiled(mixture) if settings.compile else mixture.log_prob_groups
         self.validation = None
         if validation is not None:
             self.validation = validation[0], validation[1].to(x.device, x.dtype)
@@ -149,7 +146,7 @@ class EM(Objective):
         parts = []
         for index in groups.index.split(self.mixture.chunk, dim=1):
             part = _noisy(x[index], self.settings.e_step_noise)
-            each = self.log_prob_of_all(part)
+            each = self.mixture.log_prob_groups(part)
             parts.append(each.unflatten(0, (-1, self.k)).transpose(1, 2))
         return torch.cat(parts, dim=1)
 

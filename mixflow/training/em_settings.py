@@ -40,7 +40,7 @@ class EMSettings:
     restart_dead
         Restart a dead component as a half of its group's largest one; otherwise only warn.
     compile
-        Compile the M-step's densities with ``torch.compile``, of images the E-step's too.
+        Compile the M-step's densities with ``torch.compile``.
     """
 
     em_every: int = 5

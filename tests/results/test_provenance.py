@@ -57,8 +57,6 @@ def repository(tmp_path, monkeypatch):
     monkeypatch.setattr(mixflow, "__file__", str(package / "__init__.py"))
     git("init", "-q")
     assert provenance.code_state() == {"commit": None, "dirty": None}
-    monkeypatch.setenv("MIXFLOW_COMMIT", "abc")
-    assert provenance.code_state() == {"commit": "abc", "dirty": None}
     git("add", ".")
     git("commit", "-q", "-m", "first")
     return tmp_path
@@ -78,5 +76,3 @@ def test_code_state(repository: Path):
 def test_code_state_without_git(monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert provenance.code_state() == {"commit": None, "dirty": None}
-    monkeypatch.setenv("MIXFLOW_COMMIT", "abc")
-    assert provenance.code_state() == {"commit": "abc", "dirty": None}

@@ -27,8 +27,6 @@ N_PRINCIPAL, KMEANS_STARTS = 50, 5
 SOURCE_IMAGES = 256  # of a component, whose latents its Gaussian starts from
 # Share of the steps in which the learning rate rises; so many at most.
 WARMUP, MOST_WARMUP = 0.04, 200
-# On a GPU compiling takes a minute and shortens a step of a single flow to about a third.
-STEPS_TO_COMPILE = 2000
 
 
 # What a flow may have that Glow has not: parameter -> what a model that has it is called.
@@ -179,15 +177,14 @@ def train(
     KeyboardInterrupt
         After Ctrl-C, with a checkpoint from which the same call goes on.
     """
-    x, batch_size = images.to(context.device), config.batch_size * mixture.n_flows
+    x = images.to(context.device)
     settings = EMSettings(
         em_every=em_every,
         temperature=temperature,
         m_step="dense" if mixture.n_flows == 1 else "sparse",
-        batch_size=batch_size,
+        batch_size=config.batch_size * mixture.n_flows,
         noise=NOISE,
         e_step_noise=NOISE,
-        compile=x.is_cuda and epochs * len(x) / batch_size > STEPS_TO_COMPILE,
     )
     start = None if responsibilities is None else responsibilities[None]
     em = EM(mixture.to(x.device), x, Groups.single(len(x)), start, settings)

@@ -92,7 +92,7 @@ PAPER = {
     "mixed_precision": True,
     "batch_size": 64,
     "learning_rate": 1e-3,
-    "base_epochs": 100,
+    "base_epochs": 60,
 }
 
 EXPERIMENT = Experiment(

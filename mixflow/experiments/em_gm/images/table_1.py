@@ -185,7 +185,7 @@ EXPERIMENT = Experiment(
     defaults={
         "smoke": SMOKE,
         "laptop": {},
-        "paper": {**single_flow.PAPER, "epochs": 100, "em_every": 5},
+        "paper": {**single_flow.PAPER, "epochs": 60, "em_every": 5},
     },
     plan=plan,
     answers={"table-1": Answer(metrics={"nll_nat_per_pixel": "nll_train"})},
