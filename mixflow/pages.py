@@ -67,20 +67,26 @@ class Page:
         if self.fresh:
             self.runs, self.profile = self._run(store, profile, parameters), profile
         self.store = store
-        digests = {run.digest for run in self.runs}
-        rows = store.rows(experiment)
-        self.rows = rows[rows["run"].isin(digests)].reset_index(drop=True)
+        self.rows: pd.DataFrame = self._with(self.runs, store.rows(experiment)).rows
 
     def _stored(self, store: Store) -> tuple[list[StoredRun], str]:
-        """Return the stored runs of the plan at the largest profile that has any."""
+        """Return the stored runs of the plan at the largest profile that has most of its own.
+
+        Where none has, of the largest that has any.
+        """
+        found = {}
         for profile in reversed(PROFILES[1:]):
-            configs = self.experiment.configs(profile)
-            done = [store.is_done(self.experiment.name, config) for config in configs]
-            if any(done):
-                name = self.experiment.name
-                pairs = zip(configs, done, strict=True)
-                return [store.load(name, config) for config, there in pairs if there], profile
-        return [], "smoke"
+            runs = self._planned(store, profile)
+            if runs and 2 * len(runs) >= len(self.experiment.configs(profile)):
+                return runs, profile
+            if runs:
+                found[profile] = runs
+        return next(((runs, profile) for profile, runs in found.items()), ([], "smoke"))
+
+    def _planned(self, store: Store, profile: str) -> list[StoredRun]:
+        """Return the stored runs of a profile's plan."""
+        name, configs = self.experiment.name, self.experiment.configs(profile)
+        return [store.load(name, config) for config in configs if store.is_done(name, config)]
 
     def _run(self, store: Store, profile: str, parameters: dict[str, Any]) -> list[StoredRun]:
         from mixflow.experiments.runner import execute
@@ -90,10 +96,20 @@ class Page:
 
     def of(self, **values: Any) -> Page:
         """Return the page narrowed to the runs whose config has these values."""
+        runs = [run for run in self.runs if values.items() <= run.config.items()]
+        return self._with(runs, self.rows)
+
+    def at(self, profile: str) -> Page:
+        """Return the page of the stored runs of another profile's plan; there may be none."""
+        runs = self._planned(self.store, profile)
+        page = self._with(runs, self.store.rows(self.experiment.name))
+        page.profile = profile
+        return page
+
+    def _with(self, runs: list[StoredRun], rows: pd.DataFrame) -> Page:
         page = copy.copy(self)
-        page.runs = [run for run in self.runs if values.items() <= run.config.items()]
-        digests = {run.digest for run in page.runs}
-        page.rows = self.rows[self.rows["run"].isin(digests)].reset_index(drop=True)
+        page.runs, digests = runs, {run.digest for run in runs}
+        page.rows = rows[rows["run"].isin(digests)].reset_index(drop=True)
         return page
 
     # Numbers ---------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import base64
 import re
+import sys
 from dataclasses import replace
 
 import pytest
@@ -79,3 +80,20 @@ def test_a_page_is_narrowed_to_some_of_its_runs(toy, results):
     assert {run.config["n_components"] for run in narrow.runs} == {2}
     assert set(narrow.rows["config_n_components"]) == {2}
     assert len(page.runs) > len(narrow.runs)
+
+
+def test_a_larger_profile_is_shown_once_most_of_it_is_there(toy, results, monkeypatch):
+    plan = toy.experiment.plan
+    toy.experiment = replace(toy.experiment, plan=lambda profile: plan("laptop"))
+    monkeypatch.setattr(sys.modules["mixflow_toy"], "EXPERIMENT", toy.experiment)
+    for profile, count in (("laptop", 2), ("paper", 1)):
+        for config in toy.experiment.configs(profile)[:count]:
+            execute(toy.experiment, config, results, progress=False)
+    page = Page(toy.name)
+    assert (page.profile, len(page.runs)) == ("laptop", 2)
+    larger = page.at("paper")
+    assert (larger.profile, len(larger.runs)) == ("paper", 1)
+    assert set(larger.rows["run"]) == {larger.runs[0].digest}
+    assert not page.at("smoke").runs
+    execute(toy.experiment, toy.experiment.configs("paper")[1], results, progress=False)
+    assert Page(toy.name).profile == "paper"

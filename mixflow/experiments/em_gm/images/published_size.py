@@ -1,0 +1,133 @@
+"""What the page says of table I's mixtures at the published size, runs of the paper profile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+
+from mixflow.experiments.em_gm.images.compute import PUBLISHED_EPOCHS, epochs_of
+from mixflow.experiments.em_gm.images.data import TITLES, load_images
+from mixflow.experiments.em_gm.images.summary import published
+from mixflow.results import Target
+from mixflow.results.store import StoredRun
+from mixflow.results.verdicts import TOLERANCES
+
+MISSING = (
+    "No run of the paper's profile is stored; `mixflow run em-gm/table-1 --profile paper --device "
+    "cuda` makes them."
+)
+Of = tuple[str, int]  # data set, K
+Values = Mapping[Of, Mapping[str, float]]
+
+
+def measured(runs: Iterable[StoredRun]) -> dict[Of, dict[str, float]]:
+    """Return metrics of GenMM by data set and K, means over seeds."""
+    frames: dict[Of, list[pd.DataFrame]] = {}
+    for run in runs:
+        if run.config["model"] == "GenMM":
+            of = run.config["dataset"], run.config["n_components"]
+            frames.setdefault(of, []).append(run.rows[run.rows["model"] == "GenMM"])
+    return {
+        of: dict(pd.concat(parts).groupby("metric")["value"].mean()) for of, parts in frames.items()
+    }
+
+
+def table(
+    runs: Sequence[StoredRun], smaller: Sequence[StoredRun], targets: Iterable[Target]
+) -> pd.DataFrame:
+    """Return NLL (nat/pixel) and Fréchet distance, a line for each data set and K.
+
+    Parameters
+    ----------
+    runs, smaller
+        Of ``em-gm/table-1``: at the published size, and at another to stand beside it.
+    targets
+        Published numbers.
+    """
+    large, small, printed = measured(runs), measured(smaller), published(targets)
+    near = nearer_to_training(runs)
+    lines = [
+        {
+            "data": TITLES[dataset],
+            "K": k,
+            "training": f"{values['nll_train']:.4f}",
+            "published": f"{printed[dataset][k]:.4f}" if k in printed.get(dataset, {}) else "",
+            "held out": f"{values['nll_held_out']:.4f}",
+            "laptop, training": _written(small, (dataset, k), "nll_train"),
+            "laptop, held out": _written(small, (dataset, k), "nll_held_out"),
+            "Fréchet distance": f"{values['FID']:.2f}",
+            "laptop's": _written(small, (dataset, k), "FID", digits=2),
+            "samples nearer to training": f"{near[dataset, k]:.0%}",
+        }
+        for (dataset, k), values in large.items()
+    ]
+    order = list(TITLES.values())
+    lines.sort(key=lambda line: (order.index(str(line["data"])), line["K"]))
+    return pd.DataFrame(lines)
+
+
+def nearer_to_training(runs: Iterable[StoredRun]) -> dict[Of, float]:
+    """Return the share of stored samples that lie nearer to an image trained on than to any other.
+
+    Against as many held-out images, by Euclidean distance of pixels: about a half where nothing is
+    known by heart, 1 where samples are copies.
+    """
+    shares = {}
+    for run in runs:
+        images = load_images(run.config["dataset"], part=run.config["part"])
+        drawn = torch.from_numpy(run.arrays["samples"].astype(np.float32) / 255 - 0.5).flatten(1)
+        own, other = (
+            torch.cdist(drawn, part.flatten(1)).amin(1) for part in (images.train, images.held_out)
+        )
+        of = run.config["dataset"], run.config["n_components"]
+        shares[of] = float((own < other).float().mean())
+    return shares
+
+
+def _written(values: Values, of: Of, metric: str, digits: int = 4) -> str:
+    return f"{values[of][metric]:.{digits}f}" if metric in values.get(of, {}) else ""
+
+
+def say(runs: Sequence[StoredRun], smaller: Sequence[StoredRun], targets: Iterable[Target]) -> str:
+    """Return, in Markdown, what was run, what of table I it meets, and what held-out images say.
+
+    Parameters
+    ----------
+    runs, smaller, targets
+        As of :func:`table`.
+    """
+    if not runs:
+        return MISSING
+    large, small, printed = measured(runs), measured(smaller), published(targets)
+    config = runs[0].config
+    steps = "-".join(map(str, config["n_steps"]))
+    cells = {(dataset, k): value for dataset, of in printed.items() for k, value in of.items()}
+    there = [of for of in cells if of in large]
+    tolerance = TOLERANCES["nll_nat_per_pixel"]
+    met = [of for of in there if large[of]["nll_train"] <= cells[of] + tolerance.at(cells[of])]
+    said = (
+        f"Flows of the published size ({steps} steps, {config['hidden_features']} hidden channels, "
+        f"batches of {config['batch_size']}), for {epochs_of(config)} epochs where the paper takes "
+        f"{PUBLISHED_EPOCHS}: of the {len(cells)} numbers of table I {len(there)} were run, and "
+        f"**{len(met)} of these are met** (noise shared by all components)."
+    )
+    both = [of for of in large if of in small]
+    if not both:
+        return said
+    gap, other = (
+        [values[of]["nll_held_out"] - values[of]["nll_train"] for of in both]
+        for values in (large, small)
+    )
+    worse = sum(large[of]["nll_held_out"] > small[of]["nll_held_out"] for of in both)
+    return (
+        f"{said} On **held-out** images their NLL is {_span(gap)} nat/pixel higher than on those "
+        f"they were trained on (the laptop's small flows: {_span(other)}), and in {worse} of "
+        f"{len(both)} cases higher than that of the laptop's."
+    )
+
+
+def _span(values: Sequence[float]) -> str:
+    return f"{min(values):.3f} to {max(values):.3f}"

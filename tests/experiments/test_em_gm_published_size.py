@@ -1,0 +1,72 @@
+"""What is said of mixtures at the published size follows from the runs."""
+
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+import torch
+
+from mixflow.experiments.em_gm.images import published_size
+from mixflow.experiments.em_gm.images.data import load_images, to_grey
+from mixflow.results import load_targets
+
+
+def run(dataset, k, seed=0, model="GenMM", **metrics):
+    config = {
+        "dataset": dataset, "n_components": k, "model": model, "seed": seed, "base_epochs": 60,
+        "epochs": 60, "n_steps": [4, 4, 4], "hidden_features": 512, "batch_size": 64,
+    }  # fmt: skip
+    same = {"dataset": dataset, "model": model, "setting": f"K={k}", "seed": seed}
+    rows = pd.DataFrame([{**same, "metric": m, "value": v} for m, v in metrics.items()])
+    return SimpleNamespace(rows=rows, config=config)
+
+
+@pytest.fixture
+def large():
+    return [
+        run("mnist", 5, nll_train=1.86, nll_held_out=2.10, FID=2.0),
+        run("fashion-mnist", 7, nll_train=2.40, nll_held_out=2.80, FID=4.0),
+    ]
+
+
+@pytest.fixture
+def small():
+    return [
+        run("mnist", 5, seed=0, nll_train=2.00, nll_held_out=2.02, FID=9.0),
+        run("mnist", 5, seed=1, nll_train=2.04, nll_held_out=2.06, FID=11.0),
+        run("mnist", 5, model="LatMM", nll_train=0.0, nll_held_out=0.0, FID=0.0),
+    ]
+
+
+def test_the_table_has_a_line_for_each_run_and_what_stands_beside_it(large, small, monkeypatch):
+    near = {("mnist", 5): 0.6, ("fashion-mnist", 7): 0.52}
+    monkeypatch.setattr(published_size, "nearer_to_training", lambda _: near)
+    table = published_size.table(large, small, load_targets()).set_index(["data", "K"])
+    line = table.loc["MNIST", 5]
+    assert line[["training", "published", "held out"]].tolist() == ["1.8600", "1.8719", "2.1000"]
+    assert line["laptop, training"] == "2.0200"
+    assert line["laptop's"] == "10.00"
+    assert line["samples nearer to training"] == "60%"
+    assert table.loc[("Fashion-MNIST", 7), "laptop, training"] == ""
+
+
+def test_copies_of_training_images_are_nearest_to_these():
+    images = load_images("digits")
+    config = {"dataset": "digits", "n_components": 1, "part": "t10k"}
+    grey = to_grey(torch.cat([images.train[:3], images.held_out[:1]]))
+    copies = SimpleNamespace(config=config, arrays={"samples": grey})
+    assert published_size.nearer_to_training([copies]) == {("digits", 1): 0.75}
+
+
+def test_it_says_what_is_met_and_what_held_out_images_say(large, small):
+    said = published_size.say(large, small, load_targets())
+    assert "of the 8 numbers of table I 2 were run, and **1 of these are met**" in said
+    assert "for 120 epochs where the paper takes 400" in said
+    assert "0.240 to 0.240 nat/pixel higher" in said
+    assert "small flows: 0.020 to 0.020" in said
+    assert "in 1 of 1 cases" in said
+
+
+def test_without_runs_it_says_how_to_make_them():
+    assert published_size.say([], [], load_targets()) == published_size.MISSING
+    assert published_size.table([], [], load_targets()).empty
