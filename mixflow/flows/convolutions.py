@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 # Images of at most this many pixels are convolved by one dense product over all pixels: a
 # 3 x 3 kernel then touches nearly all of them anyway, and the whole bank is one bmm.
@@ -18,7 +19,7 @@ DENSE_PIXELS = 9
 FEW_CHANNELS = 16
 
 
-def convolve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def convolve(x: Tensor, weight: Tensor, bias: Tensor, *, relu: bool = False) -> Tensor:
     """Convolve every component's images with its kernel, padding kept.
 
     Parameters
@@ -26,7 +27,9 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     x
         Images, (K, N, H, W, in).
     weight, bias
-        (K, out, in, size, size) with an odd size, and (K, out).
+        (K, out, in, size, size) with an odd size, and (K, out); of the images' dtype.
+    relu
+        Return the positive part.
 
     Returns
     -------
@@ -34,11 +37,15 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         A row for each pixel: (K, N H W, out), or the same memory in another shape.
     """
     height, width = x.shape[2:4]
-    if weight.shape[-1] == 1 or height * width <= DENSE_PIXELS:
-        return _convolve_dense(x, weight, bias)
-    if min(weight.shape[1:3]) <= FEW_CHANNELS:
-        return _convolve_patches(x, weight, bias)
-    return _convolve_loop(x, weight, bias)
+    size, (n_out, n_in) = weight.shape[-1], weight.shape[1:3]
+    if size == 1 or height * width <= DENSE_PIXELS:
+        return _convolve_dense(x, weight, bias, relu)
+    if n_in <= min(n_out, FEW_CHANNELS):
+        matrix = weight.permute(0, 3, 4, 2, 1).flatten(1, 3)
+        return _rows(_Patches.apply(x, size), matrix, bias, relu)
+    few = n_out <= FEW_CHANNELS
+    out = _convolve_overlaid(x, weight, bias) if few else _convolve_loop(x, weight, bias)
+    return out.relu() if relu else out
 
 
 def _convolve_loop(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -51,33 +58,52 @@ def _convolve_loop(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return torch.stack(outs)
 
 
-def _convolve_dense(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def _convolve_dense(x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Tensor:
     """Convolve all components in one batched product over flattened images."""
     k, n, height, width, n_in = x.shape
     n_out, size = weight.shape[1], weight.shape[-1]
     if size == 1:
-        return _rows(x.reshape(k, -1, n_in), weight[..., 0, 0].transpose(1, 2), bias)
+        return _rows(x.reshape(k, -1, n_in), weight[..., 0, 0].transpose(1, 2), bias, relu)
     pixels = height * width
     taps = F.pad(weight.flatten(3), (0, 1))  # one more tap, zero: out of reach
     matrix = taps[..., _tap_index(height, width, size, x.device)]
     matrix = matrix.permute(0, 3, 2, 4, 1).reshape(k, pixels * n_in, pixels * n_out)
-    return _rows(x.reshape(k, n, -1), matrix, bias.repeat(1, pixels))
+    return _rows(x.reshape(k, n, -1), matrix, bias.repeat(1, pixels), relu)
 
 
-def _convolve_patches(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Convolve all components in one batched product with the patches of the smaller side."""
-    size, (n_out, n_in) = weight.shape[-1], weight.shape[1:3]
-    if n_in <= n_out:
-        matrix = weight.permute(0, 3, 4, 2, 1).flatten(1, 3)
-        return _rows(_Patches.apply(x, size), matrix, bias)
+def _convolve_overlaid(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Convolve to few channels: every pixel's part of all its neighbours, added up."""
     matrix = weight.flip(3, 4).permute(0, 2, 3, 4, 1).flatten(2)
     taps = torch.bmm(x.flatten(1, 3), matrix)
-    return _Overlaid.apply(taps, (*x.shape[:4], n_out), size) + bias[:, None, None, None]
+    shape = (*x.shape[:4], weight.shape[1])
+    return _Overlaid.apply(taps, shape, weight.shape[-1]) + bias[:, None, None, None]
 
 
-def _rows(x: Tensor, matrix: Tensor, bias: Tensor) -> Tensor:
+def _rows(x: Tensor, matrix: Tensor, bias: Tensor, relu: bool) -> Tensor:
     """Map (K, rows, in) to (K, rows, out); baddbmm would first copy the bias to every row."""
+    if relu:
+        return _Rectified.apply(x, matrix, bias)
     return torch.bmm(x, matrix).add_(bias[:, None])
+
+
+class _Rectified(torch.autograd.Function):
+    """Map rows by an affine map and ReLU, in two passes less over their memory than one by one."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, matrix: Tensor, bias: Tensor) -> Tensor:
+        """Map (K, rows, in) to (K, rows, out)."""
+        rows = torch.bmm(x, matrix).add_(bias[:, None]).clamp_min_(0)
+        ctx.save_for_backward(x, matrix, rows)
+        return rows
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+        x, matrix, rows = ctx.saved_tensors
+        # In place: what follows in a network is a product, whose gradient is nobody else's.
+        grad = torch.ops.aten.threshold_backward.grad_input(grad, rows, 0, grad_input=grad)
+        of_x = torch.bmm(grad, matrix.transpose(1, 2)) if ctx.needs_input_grad[0] else None
+        return of_x, torch.bmm(x.transpose(1, 2), grad), grad.sum(1)
 
 
 class _Patches(torch.autograd.Function):

@@ -121,9 +121,8 @@ class BankConv(nn.Module):
         if log_scale is not None:
             scale = torch.exp(log_scale if norm is not None else 3 * log_scale)
             weight, bias = weight * scale[..., None, None, None], bias * scale
-        rows = convolve(x, weight, bias)
-        # In place before, not after, the view: of a view autograd would copy the whole.
-        return (rows.relu_() if relu else rows).view(*x.shape[:4], -1)
+        rows = convolve(x, weight.to(x.dtype), bias.to(x.dtype), relu=relu)
+        return rows.view(*x.shape[:4], -1)
 
 
 class ConvNet(nn.Module):
@@ -166,11 +165,10 @@ class ConvNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (K, N, H, W, in) to (K, N, H, W, out)."""
         mixed = self.mixed_precision and self.training
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=mixed):
-            h = self.conv1(x, self.norm1, relu=self.place is None)
-            if self.place is not None:
-                h = (h + self.place).relu_()
-            out: Tensor = self.out(self.conv2(h, self.norm2, relu=True))
+        h = self.conv1(x.bfloat16() if mixed else x, self.norm1, relu=self.place is None)
+        if self.place is not None:
+            h = (h + self.place.to(h.dtype)).relu_()
+        out: Tensor = self.out(self.conv2(h, self.norm2, relu=True))
         return out.to(x.dtype)
 
     @torch.no_grad()

@@ -177,8 +177,16 @@ def test_ways_to_convolve_agree(size, kernel, channels, monkeypatch, perturb):
         out = conv(x, norm)
         of = [x, conv.weight, conv.bias, norm.shift]
         found[way] = [conv(x), out, *torch.autograd.grad(out.square().sum(), of)]
+        positive = conv(x, norm, relu=True)
+        torch.testing.assert_close(positive, out.relu(), rtol=1e-12, atol=1e-12)
+        found[way] += torch.autograd.grad((positive * torch.arange(size[1])[:, None]).sum(), of)
+        found[way] += torch.autograd.grad(
+            (conv(x, norm).relu() * torch.arange(size[1])[:, None]).sum(), of
+        )
     for way in ("dense", "patches"):
         torch.testing.assert_close(found[way], found["loop"], rtol=1e-12, atol=1e-12)
+    for grads in found.values():
+        torch.testing.assert_close(grads[-4:], grads[-8:-4], rtol=1e-12, atol=1e-12)
 
 
 def test_patches_and_their_adjoint_have_derivatives_of_all_orders():
