@@ -159,6 +159,9 @@ display(Markdown(beyond_summary.say_resizing(resizing.rows, SIDE**2)))
 beyond_summary.by_resizing(resizing.rows)
 
 # %% [markdown]
+# Where padded images keep an addition's gain, it is about the images themselves: inside the border
+# every pixel is as the data set has it.
+#
 # ## What the curves learned
 #
 # If the grid of the resizing matters, its period of eight pixels should show in the curves, too:

@@ -147,7 +147,7 @@ def by_resizing(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def say_resizing(rows: pd.DataFrame, n_pixels: int) -> str:
-    """Return, in Markdown, how many pixels are free, and what position is worth with and without.
+    """Return, in Markdown, how many pixels are free, and what either addition is worth.
 
     Parameters
     ----------
@@ -166,12 +166,12 @@ def say_resizing(rows: pd.DataFrame, n_pixels: int) -> str:
         "rounding."
     )
     nll = rows[rows["metric"] == "nll_train"].groupby(["model", "setting"])["value"].mean()
-    position = ADDITIONS["positional_bias"]
-    needed = [(model, how) for model in (PLAIN, position) for how in (RESIZED, PADDED)]
-    if any(of not in nll for of in needed):
-        return said
-    gained = {how: nll[PLAIN, how] - nll[position, how] for how in (RESIZED, PADDED)}
-    return (
-        f"{said} On resized images the positional bias alone gains **{gained[RESIZED]:.4f}** "
-        f"nat/pixel, on padded ones **{gained[PADDED]:.4f}**."
-    )
+    for addition in ADDITIONS.values():
+        needed = [(model, how) for model in (PLAIN, addition) for how in (RESIZED, PADDED)]
+        if all(of in nll for of in needed):
+            gained = {how: nll[PLAIN, how] - nll[addition, how] for how in (RESIZED, PADDED)}
+            said += (
+                f" The {addition} alone gains **{gained[RESIZED]:.4f}** nat/pixel on resized "
+                f"images, **{gained[PADDED]:.4f}** on padded ones."
+            )
+    return said
