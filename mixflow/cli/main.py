@@ -112,10 +112,13 @@ def run(
     profile: Profile = "smoke",
     parameter: Parameters = None,
     seeds: Annotated[
-        str | None, typer.Option(metavar="SEEDS", help="Such as 0-4 or 0,2,5; else the plan's.")
+        # Named: typer 0.27 takes the name from the metavar.
+        str | None,
+        typer.Option("--seeds", metavar="SEEDS", help="Such as 0-4 or 0,2,5; else the plan's."),
     ] = None,
     only: Annotated[
-        str | None, typer.Option(metavar="DIGEST", help="Only this run, as --dry-run names it.")
+        str | None,
+        typer.Option("--only", metavar="DIGEST", help="Only this run, as --dry-run names it."),
     ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     resume: Annotated[bool, typer.Option(help="Continue from checkpoints.")] = True,
