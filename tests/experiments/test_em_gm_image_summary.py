@@ -50,7 +50,8 @@ def test_gains_pair_seeds_and_carry_intervals(rows):
     shared = lines.loc["GenMM, noise shared"]
     gain = np.array([0.02, 0.04])
     assert shared[3, "mean"] == pytest.approx(0.03)
-    assert shared[3, "error"] == pytest.approx(1.96 * gain.std(ddof=1) / 2**0.5)
+    student = 12.706  # 97.5 % of Student's t with one degree of freedom
+    assert shared[3, "error"] == pytest.approx(student * gain.std(ddof=1) / 2**0.5, rel=1e-3)
     own = lines.loc["GenMM, noise of their own"]
     assert own[3, "mean"] == pytest.approx(0.04)
     assert own[3, "error"] == pytest.approx(1.96 * 0.002)
@@ -87,3 +88,10 @@ def test_changes_are_against_one_flow(rows):
     of_one_seed = shown.loc["MNIST", "LatMM", 3]
     assert of_one_seed[nll] == "2.0100 (+0.0100)"  # against K = 1 with that seed
     assert of_one_seed["Fréchet distance"] == ""  # not measured
+
+
+def test_gains_over_seeds_are_said_with_their_intervals(rows):
+    said = summary.say_gains(rows)
+    half = 12.706 * 0.02 / 2**0.5 / 2**0.5  # of .02 and .04, by Student's t
+    assert said == f"- **MNIST**: +0.0300 ± {half:.4f} (K = 3) on training images."
+    assert summary.say_gains(rows[rows["seed"] == 0]) == ""

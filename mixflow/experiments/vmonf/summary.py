@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import get_args
 
-import numpy as np
 import pandas as pd
 
 from mixflow.experiments.vmonf.mnist_models import Model as ImageModel
 from mixflow.experiments.vmonf.recipes import Model
-from mixflow.results.text import mean_and_sd
+from mixflow.results.text import half_interval, mean_and_sd
 
 KEYS = ["model", "setting", "seed"]
 
@@ -156,6 +155,6 @@ def paired(rows: pd.DataFrame, metric: str, one: str, other: str, setting: str) 
 
 
 def interval(values: pd.Series) -> tuple[float, float]:
-    """Return the 95 % interval of a mean, normal theory; NaN for fewer than two values."""
-    half = 1.96 * values.std() / np.sqrt(max(len(values), 1))
+    """Return the 95 % interval of a mean, by Student's t; NaN for fewer than two values."""
+    half = half_interval(values)
     return float(values.mean() - half), float(values.mean() + half)
