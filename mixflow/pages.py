@@ -89,10 +89,10 @@ class Page:
         return [store.load(name, config) for config in configs if store.is_done(name, config)]
 
     def _run(self, store: Store, profile: str, parameters: dict[str, Any]) -> list[StoredRun]:
-        from mixflow.experiments.runner import execute
+        from mixflow.experiments.runner import awaited
 
         configs = self.experiment.configs(profile, [parameters])
-        return [execute(self.experiment, config, store, progress=False) for config in configs]
+        return [awaited(self.experiment, config, store, progress=False) for config in configs]
 
     def of(self, **values: Any) -> Page:
         """Return the page narrowed to the runs whose config has these values."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from mixflow.experiments import runner
 from mixflow.experiments.runner import execute
 from mixflow.pages import Page, verdict_counts, verdict_table
 from mixflow.results import Store, load_targets
@@ -97,3 +98,18 @@ def test_a_larger_profile_is_shown_once_most_of_it_is_there(toy, results, monkey
     assert not page.at("smoke").runs
     execute(toy.experiment, toy.experiment.configs("paper")[1], results, progress=False)
     assert Page(toy.name).profile == "paper"
+
+
+def test_a_page_waits_for_a_run_that_another_process_computes(toy, results, monkeypatch):
+    tries = []
+
+    def busy_at_first(*arguments, **how):
+        tries.append(arguments)
+        if len(tries) == 1:
+            raise runner.BusyError
+        return execute(*arguments, **how)
+
+    monkeypatch.setattr(runner, "execute", busy_at_first)
+    monkeypatch.setattr(runner, "POLL_SECONDS", 0.0)
+    assert len(Page(toy.name, "smoke").runs) == 4
+    assert len(tries) == 5

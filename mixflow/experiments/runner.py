@@ -89,13 +89,21 @@ def _requirer(config: Config, store: Store, **how: Any) -> Callable[..., StoredR
 
         experiment = find(name)
         wanted = experiment.configure(**{"profile": config.profile, **parameters})
-        while True:
-            try:
-                return execute(experiment, wanted, store, **how)
-            except BusyError:
-                time.sleep(POLL_SECONDS)  # runs side by side may build on the same one
+        return awaited(experiment, wanted, store, **how)
 
     return require
+
+
+def awaited(experiment: Experiment, config: Config, store: Store, **how: Any) -> StoredRun:
+    """Return what ``execute`` does, waiting while another process computes this very run.
+
+    Runs and pages that are made side by side may build on the same one.
+    """
+    while True:
+        try:
+            return execute(experiment, config, store, **how)
+        except BusyError:
+            time.sleep(POLL_SECONDS)
 
 
 def check_device(device: str) -> None:
