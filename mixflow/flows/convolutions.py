@@ -29,7 +29,8 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor, *, relu: bool = False) -> 
     weight, bias
         (K, out, in, size, size) with an odd size, and (K, out); of the images' dtype.
     relu
-        Return the positive part.
+        Return the positive part. Backward overwrites its gradient, so nothing but a product (the
+        next layer) may follow: a sum would give the same gradient to its other terms.
 
     Returns
     -------

@@ -111,7 +111,8 @@ class BankConv(nn.Module):
     def forward(self, x: Tensor, norm: ChannelNorm | None = None, *, relu: bool = False) -> Tensor:
         """Map (K, N, H, W, in) to (K, N, H, W, out), a following norm and ReLU folded in.
 
-        Folding is exact and saves passes over the activations.
+        Folding is exact and saves passes over the activations. After ``relu`` a layer must follow
+        that multiplies, see ``convolve``.
         """
         weight: Tensor = self.weight
         bias: Tensor = self.bias

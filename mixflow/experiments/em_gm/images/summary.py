@@ -115,17 +115,23 @@ Gain = tuple[str, int, float, float]  # kind, K, mean, error
 def _gains_of_mixtures(rows: pd.DataFrame) -> Iterable[Gain]:
     """Yield gains with shared noise, seed by seed against K = 1, and GenMM's with its own."""
     rows = with_size(rows)
-    fitted = rows[rows["metric"] == "nll_train"]
-    nll = fitted.set_index(["model", "n_components", "seed"])["value"].sort_index()
     means = rows.groupby(["model", "n_components", "metric"])["value"].mean()
-    for model, k in dict.fromkeys((model, k) for model, k, _ in nll.index):
-        if k == 1:
-            continue
-        gain = (nll["GenMM", 1] - nll[model, k]).dropna()
+    for (model, k), gain in _gained(rows, "nll_train").items():
         yield f"{model}, {SHARED}", k, gain.mean(), half_interval(gain)
         if model == "GenMM":
             own, error = (means[model, k, f"gain_own_noise{end}"] for end in ("", "_error"))
             yield f"{model}, {OWN}", k, gain.mean() + own, INTERVAL * error
+
+
+def _gained(rows: pd.DataFrame, metric: str) -> dict[tuple[str, int], pd.Series]:
+    """Return by how much every model with K > 1 is below one flow, by seed; rows are with_size."""
+    of = rows[rows["metric"] == metric]
+    values = of.set_index(["model", "n_components", "seed"])["value"].sort_index()
+    return {
+        (model, k): (values["GenMM", 1] - values[model, k]).dropna()
+        for model, k in dict.fromkeys((model, k) for model, k, _ in values.index)
+        if k != 1
+    }
 
 
 def _gains_of_copies(rows: pd.DataFrame) -> Iterable[Gain]:
@@ -185,11 +191,9 @@ def say_gains(rows: pd.DataFrame) -> str:
     for dataset, of in rows.groupby("dataset"):
         parts = []
         for metric, name in (("nll_train", "training"), ("nll_held_out", "held-out")):
-            nll = of[of["metric"] == metric].pivot_table("value", "seed", "n_components")
-            gained = {k: (nll[1] - nll[k]).dropna() for k in nll.columns if k != 1}
             written = [
                 f"{gain.mean():+.4f} ± {half_interval(gain):.4f} (K = {k})"
-                for k, gain in gained.items()
+                for (_, k), gain in _gained(of, metric).items()
                 if len(gain) > 1
             ]
             if written:
