@@ -70,18 +70,18 @@ class Page:
         self.rows: pd.DataFrame = self._with(self.runs, store.rows(experiment)).rows
 
     def _stored(self, store: Store) -> tuple[list[StoredRun], str]:
-        """Return the stored runs of the plan at the largest profile that has most of its own.
+        """Return the stored runs of the plan at the profile that has most of its own.
 
-        Where none has, of the largest that has any.
+        At the larger one of two that have as much: a few dear runs hide no complete plan.
         """
-        found = {}
+        best: tuple[list[StoredRun], str] = ([], "smoke")
+        most = 0.0
         for profile in reversed(PROFILES[1:]):
             runs = self._planned(store, profile)
-            if runs and 2 * len(runs) >= len(self.experiment.configs(profile)):
-                return runs, profile
-            if runs:
-                found[profile] = runs
-        return next(((runs, profile) for profile, runs in found.items()), ([], "smoke"))
+            share = len(runs) / len(self.experiment.configs(profile)) if runs else 0.0
+            if share > most:
+                best, most = (runs, profile), share
+        return best
 
     def _planned(self, store: Store, profile: str) -> list[StoredRun]:
         """Return the stored runs of a profile's plan."""

@@ -143,34 +143,11 @@ Markdown(" ".join(said))
 # ## The published size, on a GPU
 
 # %% tags=["hide-input"]
-large = page.at("paper")
-Markdown(published_size.say(large.runs, page.runs, load_targets()))
-
-# %% tags=["hide-input"]
-published_size.table(large.runs, page.runs, load_targets()).style.hide(axis="index")
+Markdown(published_size.say(page.at("paper").runs, page.at("laptop").runs, load_targets()))
 
 # %% [markdown]
-# NLL in nat/pixel, and the Fréchet distance of samples; *laptop* is the profile of the rest of this
-# page, means over seeds. Table I is about training images, so it rewards a component that knows its
-# own by heart: with K components each has 1/K of the 10,000 images, and all of its weights for
-# them. Held-out NLL is the other side of that. The samples are no copies, though: *nearer to
-# training* is the share of 100 that lie nearer to a training image than to any of as many held-out
-# ones, about a half where nothing is copied.
-
-# %% tags=["hide-input"]
-if large.runs:
-    drawn = {
-        f"{TITLES[r.config['dataset']]}, K = {r.config['n_components']}": r.arrays["samples"]
-        for r in large.runs
-    }
-    show(
-        figures.samples(drawn),
-        alt=f"Samples of mixtures of the published size: {', '.join(drawn)}.",
-        caption="Mixtures of the published size: the first samples of each, not chosen.",
-    )
-    display(large.provenance())
-
-# %% [markdown]
+# [The page of the published size](14_em_gm_published_size) has these models.
+#
 # ## Mixture or noise?
 
 # %% tags=["hide-input"]

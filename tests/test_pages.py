@@ -83,7 +83,7 @@ def test_a_page_is_narrowed_to_some_of_its_runs(toy, results):
     assert len(page.runs) > len(narrow.runs)
 
 
-def test_a_larger_profile_is_shown_once_most_of_it_is_there(toy, results, monkeypatch):
+def test_the_profile_is_shown_of_whose_plan_most_is_there(toy, results, monkeypatch):
     plan = toy.experiment.plan
     toy.experiment = replace(toy.experiment, plan=lambda profile: plan("laptop"))
     monkeypatch.setattr(sys.modules["mixflow_toy"], "EXPERIMENT", toy.experiment)
@@ -97,7 +97,9 @@ def test_a_larger_profile_is_shown_once_most_of_it_is_there(toy, results, monkey
     assert set(larger.rows["run"]) == {larger.runs[0].digest}
     assert not page.at("smoke").runs
     execute(toy.experiment, toy.experiment.configs("paper")[1], results, progress=False)
-    assert Page(toy.name).profile == "paper"
+    assert Page(toy.name).profile == "paper"  # as much of it as of laptop's
+    execute(toy.experiment, toy.experiment.configs("laptop")[2], results, progress=False)
+    assert Page(toy.name).profile == "laptop"
 
 
 def test_a_page_waits_for_a_run_that_another_process_computes(toy, results, monkeypatch):

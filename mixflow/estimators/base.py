@@ -25,6 +25,7 @@ from mixflow.flows.layers import Scale
 from mixflow.flows.vector import Mixing
 from mixflow.mixtures import GenMM as GenMMCore
 from mixflow.training import LoopSettings, Objective, fit
+from mixflow.training.objective import OptimizerName
 from mixflow.training.schedules import Schedule
 
 Callback = Callable[[Any, int], dict[str, float]]
@@ -50,6 +51,7 @@ class FlowEstimator(Savable, ScaledInput):
     reg_covar: float
     max_epochs: int
     batch_size: int
+    optimizer: OptimizerName
     learning_rate: float
     schedule: Schedule
     warmup: int
@@ -87,6 +89,7 @@ class FlowEstimator(Savable, ScaledInput):
         "standardize": ["boolean"],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "optimizer": [StrOptions({"adamw", "muon"})],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "schedule": [StrOptions({"cosine", "noam", "constant"})],
         "warmup": [Interval(Integral, 0, None, closed="left")],
@@ -191,6 +194,7 @@ class FlowEstimator(Savable, ScaledInput):
         return LoopSettings(
             max_epochs=self.max_epochs,
             seed=seed,
+            optimizer=self.optimizer,
             learning_rate=self.learning_rate,
             betas=(float(self.betas[0]), float(self.betas[1])),
             weight_decay=self.weight_decay,

@@ -26,6 +26,7 @@ from mixflow.mixtures.base import in_chunks
 from mixflow.mixtures.latmm import PrecisionPrior
 from mixflow.training import EM, Groups
 from mixflow.training.em_settings import MStep
+from mixflow.training.objective import OptimizerName
 from mixflow.training.schedules import Schedule, Temperature
 
 
@@ -47,9 +48,9 @@ class MixtureClassifier(ClassifierMixin, EMEstimator):
     image_shape, n_layers, hidden_features, hidden_layers, n_levels, positional_bias, tone_curve, \
 mixing, scale, dropout, shared_layers, n_sources, per_position, precision_prior, noise, reg_covar, \
 standardize, init, n_init, n_blocks, em_every, posterior_temperature, m_step, max_epochs, \
-batch_size, learning_rate, schedule, warmup, min_learning_rate, betas, weight_decay, clip_norm, \
-clip_value, early_stopping, validation_fraction, patience, compile, device, dtype, random_state, \
-warm_start, checkpoint, callback, verbose
+batch_size, optimizer, learning_rate, schedule, warmup, min_learning_rate, betas, weight_decay, \
+clip_norm, clip_value, early_stopping, validation_fraction, patience, compile, device, dtype, \
+random_state, warm_start, checkpoint, callback, verbose
         As for :class:`mixflow.GenMM`, for every class alike; ``batch_size`` counts the samples
         of one class. ``n_components=1`` with ``n_sources=K`` makes every class a LatMM.
 
@@ -114,6 +115,7 @@ warm_start, checkpoint, callback, verbose
         m_step: MStep = "auto",
         max_epochs: int = 100,
         batch_size: int = 256,
+        optimizer: OptimizerName = "adamw",
         learning_rate: float = 3e-3,
         schedule: Schedule = "cosine",
         warmup: int = 0,

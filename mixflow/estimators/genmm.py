@@ -53,9 +53,10 @@ scale, dropout
     m_step
         "sparse" draws each flow's own samples, "dense" shows all samples to all
         components, "auto" is dense while the data fit into one batch.
-    max_epochs, batch_size, learning_rate, schedule, warmup, min_learning_rate, betas, \
-weight_decay, clip_norm, clip_value
-        AdamW and its schedule, see :class:`mixflow.training.LoopSettings`.
+    max_epochs, batch_size, optimizer, learning_rate, schedule, warmup, min_learning_rate, \
+betas, weight_decay, clip_norm, clip_value
+        AdamW, or "muon", whose steps for the weights of hidden layers are orthogonalised, and
+        the schedule; see :class:`mixflow.training.LoopSettings`.
     early_stopping, validation_fraction, patience
         Set a share aside, keep the epoch that scores it best, and stop after ``patience``
         scores without a gain; "auto" does from 2000 samples on.

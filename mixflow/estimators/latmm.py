@@ -14,6 +14,7 @@ from mixflow.flows.layers import Scale
 from mixflow.flows.vector import Mixing
 from mixflow.mixtures.latmm import PrecisionPrior
 from mixflow.training.em_settings import MStep
+from mixflow.training.objective import OptimizerName
 from mixflow.training.schedules import Schedule, Temperature
 
 
@@ -42,8 +43,8 @@ class LatMM(EMDensity):
         equal weights.
     image_shape, n_layers, hidden_features, hidden_layers, n_levels, positional_bias, tone_curve, \
 mixing, scale, dropout, noise, reg_covar, standardize, init, n_init, em_every, \
-posterior_temperature, m_step, max_epochs, batch_size, learning_rate, schedule, warmup, \
-min_learning_rate, betas, weight_decay, clip_norm, clip_value, early_stopping, \
+posterior_temperature, m_step, max_epochs, batch_size, optimizer, learning_rate, schedule, \
+warmup, min_learning_rate, betas, weight_decay, clip_norm, clip_value, early_stopping, \
 validation_fraction, patience, compile, device, dtype, random_state, warm_start, checkpoint, \
 callback, verbose
         As for :class:`mixflow.GenMM`; ``m_step="auto"`` is dense, for a flow sees every sample.
@@ -96,6 +97,7 @@ callback, verbose
         m_step: MStep = "auto",
         max_epochs: int = 100,
         batch_size: int = 256,
+        optimizer: OptimizerName = "adamw",
         learning_rate: float = 3e-3,
         schedule: Schedule = "cosine",
         warmup: int = 0,

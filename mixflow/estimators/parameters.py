@@ -16,6 +16,7 @@ from mixflow.flows.layers import Scale
 from mixflow.flows.vector import Mixing
 from mixflow.mixtures.latmm import PrecisionPrior
 from mixflow.training.em_settings import MStep
+from mixflow.training.objective import OptimizerName
 from mixflow.training.schedules import Schedule, Temperature
 
 
@@ -71,6 +72,7 @@ class EMParameters(FlowEstimator):
         m_step: MStep = "auto",
         max_epochs: int = 100,
         batch_size: int = 256,
+        optimizer: OptimizerName = "adamw",
         learning_rate: float = 3e-3,
         schedule: Schedule = "cosine",
         warmup: int = 0,
@@ -117,6 +119,7 @@ class EMParameters(FlowEstimator):
         self.m_step = m_step
         self.max_epochs = max_epochs
         self.batch_size = batch_size
+        self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.schedule = schedule
         self.warmup = warmup

@@ -68,8 +68,8 @@ mixing, scale, dropout, noise, reg_covar, standardize
     start_share
         Share of the steps in which flows and q learn from those responsibilities, before they
         climb the ELBO.
-    max_epochs, batch_size, learning_rate, schedule, warmup, min_learning_rate, betas, \
-weight_decay, clip_norm, clip_value, early_stopping, validation_fraction, patience, device, \
+    max_epochs, batch_size, optimizer, learning_rate, schedule, warmup, min_learning_rate, \
+betas, weight_decay, clip_norm, clip_value, early_stopping, validation_fraction, patience, device, \
 dtype, random_state, checkpoint, callback, verbose
         As for :class:`mixflow.GenMM`.
 

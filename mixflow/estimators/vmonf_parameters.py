@@ -15,6 +15,7 @@ from mixflow.estimators.base import Callback
 from mixflow.estimators.density import MixtureDensity
 from mixflow.flows.layers import Scale
 from mixflow.flows.vector import Mixing
+from mixflow.training.objective import OptimizerName
 from mixflow.training.schedules import Schedule
 
 
@@ -71,6 +72,7 @@ class VMoNFParameters(MixtureDensity):
         start_share: float = 0.1,
         max_epochs: int = 100,
         batch_size: int = 256,
+        optimizer: OptimizerName = "adamw",
         learning_rate: float = 1e-2,
         schedule: Schedule = "cosine",
         warmup: int = 10,
@@ -119,6 +121,7 @@ class VMoNFParameters(MixtureDensity):
         self.start_share = start_share
         self.max_epochs = max_epochs
         self.batch_size = batch_size
+        self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.schedule = schedule
         self.warmup = warmup

@@ -31,6 +31,7 @@ _MODULES = {
     "em-gm/long-flow": "mixflow.experiments.em_gm.images.long_flow",
     "em-gm/norb-components": "mixflow.experiments.em_gm.table_2.norb_components",
     "em-gm/norb-light": "mixflow.experiments.em_gm.table_2.norb_light",
+    "em-gm/optimizer": "mixflow.experiments.em_gm.images.optimizer",
     "em-gm/satimage-recipes": "mixflow.experiments.em_gm.table_2.satimage_recipes",
     "em-gm/satimage-windows": "mixflow.experiments.em_gm.table_2.satimage_windows",
     "em-gm/resizing": "mixflow.experiments.em_gm.images.resizing",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from mixflow.training.schedules import Schedule
+
+OptimizerName = Literal["adamw", "muon"]
 
 
 class TrainingDiverged(ArithmeticError):
@@ -91,8 +93,9 @@ class LoopSettings:
     ----------
     max_epochs, seed
         Number of epochs; seed of every draw.
-    learning_rate, betas, weight_decay
-        AdamW's.
+    optimizer, learning_rate, betas, weight_decay
+        ``"adamw"``, or ``"muon"``, whose steps for the weights of layers are orthogonalised; see
+        :class:`mixflow.training.muon.Muon`.
     schedule, warmup, min_learning_rate
         See ``schedules.learning_rate``; the warm-up is in steps.
     clip_value, clip_norm
@@ -107,6 +110,7 @@ class LoopSettings:
 
     max_epochs: int = 100
     seed: int = 0
+    optimizer: OptimizerName = "adamw"
     learning_rate: float = 3e-3
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.0

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
+from mixflow.training.muon import Muon
 from mixflow.training.objective import LoopSettings, Objective
 from mixflow.training.schedules import clip_gradients
 
@@ -15,17 +18,19 @@ WARM_UP = 3
 def new_optimizer(
     objective: Objective, settings: LoopSettings, device: torch.device
 ) -> torch.optim.Optimizer:
-    """Return AdamW over the objective's parameters; on a GPU one that a graph can hold."""
+    """Return the optimiser of the objective's parameters; on a GPU one that a graph can hold."""
     on_gpu, rate = device.type == "cuda", settings.learning_rate
-    return torch.optim.AdamW(
-        objective.module.parameters(),
+    how: dict[str, Any] = {
         # A graph holds numbers as they were at its capture: the rate must be a tensor.
-        lr=torch.tensor(rate, device=device) if on_gpu else rate,
-        betas=settings.betas,
-        weight_decay=settings.weight_decay,
-        fused=True,
-        capturable=on_gpu,
-    )
+        "lr": torch.tensor(rate, device=device) if on_gpu else rate,
+        "betas": settings.betas,
+        "weight_decay": settings.weight_decay,
+        "fused": True,
+        "capturable": on_gpu,
+    }
+    if settings.optimizer == "muon":
+        return Muon(objective.module.named_parameters(), **how)
+    return torch.optim.AdamW(objective.module.parameters(), **how)
 
 
 class Steps:

@@ -8,6 +8,7 @@ import torch
 
 from mixflow.experiments.em_gm.images import published_size
 from mixflow.experiments.em_gm.images.data import load_images, to_grey
+from mixflow.experiments.em_gm.images.measures import COPIES
 from mixflow.results import load_targets
 
 
@@ -65,6 +66,43 @@ def test_it_says_what_is_met_and_what_held_out_images_say(large, small):
     assert "0.240 to 0.240 nat/pixel higher" in said
     assert "small flows: 0.020 to 0.020" in said
     assert "in 1 of 1 cases" in said
+
+
+@pytest.fixture
+def divided():
+    """K = 1 and 3 of GenMM and LatMM on MNIST, with what noise of their own gives."""
+    copies = {f"gain_copies_{k}{end}": k / 1000 for k in COPIES for end in ("", "_error")}
+    own = {"gain_own_noise": 0.01, "gain_own_noise_error": 0.001}
+    return [
+        run("mnist", 1, nll_train=1.90, FID=3.0, **copies),
+        run("mnist", 3, nll_train=1.88, FID=2.0, **own),
+        run("mnist", 3, model="LatMM", nll_train=1.905, FID=3.5, **own),
+    ]
+
+
+def test_gains_by_noise_stand_beside_the_published(divided):
+    rows = pd.concat([run.rows for run in divided])
+    line = published_size.noise_table(rows, load_targets()).loc["MNIST", 3]
+    assert line.to_dict() == {
+        "published": "+0.0132",
+        "copies of one flow, noise of their own": "+0.0030",
+        "GenMM, noise shared": "+0.0200",
+        "GenMM, noise of their own": "+0.0300",
+        "LatMM, noise shared": "-0.0050",
+        "LatMM, noise of their own": "+0.0050",
+    }
+    said = published_size.say_noise(rows, load_targets())
+    assert "- **MNIST**: 0.0030 for 0.0132 (K = 3), 0.0050 for 0.0210 (K = 5)" in said
+    without_one = rows[~rows["metric"].str.startswith("gain_copies")]
+    assert published_size.noise_table(without_one, load_targets()).empty
+    assert published_size.say_noise(without_one, load_targets()) == ""
+
+
+def test_latmm_stands_beside_one_flow_and_genmm(divided):
+    said = published_size.say_sources(divided)
+    assert "training NLL +0.0050 to +0.0050 nat/pixel from that of one flow" in said
+    assert "at K = 3 the Fréchet distance is 1.75 times GenMM's" in said
+    assert published_size.say_sources(divided[1:]) == ""
 
 
 def test_without_runs_it_says_how_to_make_them():

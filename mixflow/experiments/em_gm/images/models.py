@@ -20,6 +20,7 @@ from mixflow.flows.layers import Scale
 from mixflow.mixtures import GenMM, LatMM
 from mixflow.mixtures.base import Mixture
 from mixflow.training import EM, EMSettings, Fit, Groups, LoopSettings, fit
+from mixflow.training.objective import OptimizerName
 from mixflow.training.schedules import Schedule, Temperature
 
 # Principal components in which k-means divides the images, and its starts.
@@ -36,7 +37,7 @@ ADDITIONS = {"positional_bias": "positional bias", "tone_curve": "tone curve"}
 class Flow(Config):
     """The flow that everything starts from, and how it is trained."""
 
-    added = tuple(ADDITIONS)
+    added = (*ADDITIONS, "optimizer")
 
     dataset: ImageSetName = Field("mnist", description="digits at smoke only")
     part: ImagePart = Field(
@@ -54,8 +55,11 @@ class Flow(Config):
     tone_curve: bool = Field(
         False, description="bend the pixels' values by a learned curve first; not in the paper"
     )
+    optimizer: OptimizerName = Field(
+        "adamw", description="adamw, or muon: orthogonalised steps for the layers' weights"
+    )
     batch_size: int = Field(16, ge=1, description="images of every component in a step")
-    learning_rate: float = Field(4e-3, gt=0, description="Adam's, at its peak")
+    learning_rate: float = Field(4e-3, gt=0, description="at its peak")
     base_epochs: int = Field(8, ge=1, description="epochs of the single flow")
 
     @property
@@ -206,6 +210,7 @@ def _loop(
     return LoopSettings(
         max_epochs=epochs,
         seed=config.seed,
+        optimizer=config.optimizer,
         learning_rate=config.learning_rate,
         schedule=schedule,
         warmup=min(MOST_WARMUP, int(WARMUP * n_steps)),

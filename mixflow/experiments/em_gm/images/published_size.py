@@ -11,7 +11,8 @@ import torch
 
 from mixflow.experiments.em_gm.images.compute import PUBLISHED_EPOCHS, epochs_of
 from mixflow.experiments.em_gm.images.data import TITLES, load_images
-from mixflow.experiments.em_gm.images.summary import published
+from mixflow.experiments.em_gm.images.measures import COPIES
+from mixflow.experiments.em_gm.images.summary import COPIED, gains, published, published_gains
 from mixflow.results import Target
 from mixflow.results.store import StoredRun
 from mixflow.results.verdicts import Verdict, judge
@@ -24,13 +25,13 @@ Of = tuple[str, int]  # data set, K
 Values = Mapping[Of, Mapping[str, float]]
 
 
-def measured(runs: Iterable[StoredRun]) -> dict[Of, dict[str, float]]:
-    """Return metrics of GenMM by data set and K, means over seeds."""
+def measured(runs: Iterable[StoredRun], model: str = "GenMM") -> dict[Of, dict[str, float]]:
+    """Return metrics of a model by data set and K, means over seeds."""
     frames: dict[Of, list[pd.DataFrame]] = {}
     for run in runs:
-        if run.config["model"] == "GenMM":
+        if run.config["model"] == model:
             of = run.config["dataset"], run.config["n_components"]
-            frames.setdefault(of, []).append(run.rows[run.rows["model"] == "GenMM"])
+            frames.setdefault(of, []).append(run.rows[run.rows["model"] == model])
     return {
         of: dict(pd.concat(parts).groupby("metric")["value"].mean()) for of, parts in frames.items()
     }
@@ -49,7 +50,7 @@ def table(
         Published numbers.
     """
     large, small, printed = measured(runs), measured(smaller), published(targets)
-    near = nearer_to_training(runs)
+    near = nearer_to_training(run for run in runs if run.config["model"] == "GenMM")
     lines = [
         {
             "data": TITLES[dataset],
@@ -127,6 +128,84 @@ def say(runs: Sequence[StoredRun], smaller: Sequence[StoredRun], targets: Iterab
         f"they were trained on (the laptop's small flows: {_span(other)}), and in {worse} of "
         f"{len(both)} cases higher than that of the laptop's."
     )
+
+
+def noise_table(rows: pd.DataFrame, targets: Iterable[Target]) -> pd.DataFrame:
+    """Return gains over one flow in nat/pixel: published, by noise alone, and of every model.
+
+    Parameters
+    ----------
+    rows
+        Of ``em-gm/table-1``.
+    targets
+        Published numbers.
+    """
+    printed, parts = published_gains(targets), {}
+    for dataset, of in _sets(rows):
+        found = gains(of).xs("mean", axis=1, level=1).T
+        found.insert(0, "published", pd.Series(printed.get(dataset, {}), dtype=float))
+        parts[TITLES[dataset]] = found
+    if not parts:
+        return pd.DataFrame()
+    table = pd.concat(parts, names=["data", "K"])
+    return table.map(lambda gain: "" if np.isnan(gain) else f"{gain:+.4f}")
+
+
+def _sets(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Return data sets and their rows, those where one flow was measured, in the page's order."""
+    groups = {str(dataset): of for dataset, of in rows.groupby("dataset")}
+    return [
+        (dataset, groups[dataset])
+        for dataset in TITLES
+        if dataset in groups and f"gain_copies_{COPIES[0]}" in set(groups[dataset]["metric"])
+    ]
+
+
+def say_noise(rows: pd.DataFrame, targets: Iterable[Target]) -> str:
+    """Return, in Markdown, how near noise alone comes to the published gains."""
+    printed, said = published_gains(targets), []
+    for dataset, of in _sets(rows):
+        copied = gains(of).loc[COPIED].xs("mean", level=1)
+        pairs = [
+            f"{copied[k]:.4f} for {gain:.4f} (K = {k})"
+            for k, gain in printed.get(dataset, {}).items()
+        ]
+        if pairs:
+            said.append(f"- **{TITLES[dataset]}**: {', '.join(pairs)}.")
+    if not said:
+        return ""
+    first = (
+        'Copies of our one flow "gain", by noise of their own alone, for what the paper reports '
+        "that mixtures gain:"
+    )
+    return "\n".join([first, "", *said])
+
+
+def say_sources(runs: Sequence[StoredRun]) -> str:
+    """Return, in Markdown, what K Gaussians in the latent space of one flow change."""
+    genmm = measured(runs)
+    said = []
+    latmm = _by_set(measured(runs, "LatMM"))
+    for dataset in (name for name in TITLES if name in latmm and (name, 1) in genmm):
+        of = latmm[dataset]
+        moved = [values["nll_train"] - genmm[dataset, 1]["nll_train"] for values in of.values()]
+        line = (
+            f"- **{TITLES[dataset]}**: training NLL {min(moved):+.4f} to {max(moved):+.4f} "
+            "nat/pixel from that of one flow"
+        )
+        k = max(of)
+        if (dataset, k) in genmm:
+            ratio = of[k]["FID"] / genmm[dataset, k]["FID"]
+            line += f"; at K = {k} the Fréchet distance is {ratio:.2f} times GenMM's"
+        said.append(f"{line}.")
+    return "\n".join(said)
+
+
+def _by_set(values: Values) -> dict[str, dict[int, Mapping[str, float]]]:
+    found: dict[str, dict[int, Mapping[str, float]]] = {}
+    for (dataset, k), metrics in values.items():
+        found.setdefault(dataset, {})[k] = metrics
+    return found
 
 
 def _verdicts(runs: Iterable[StoredRun], targets: Iterable[Target]) -> list[Verdict]:

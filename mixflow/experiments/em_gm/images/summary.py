@@ -113,13 +113,13 @@ Gain = tuple[str, int, float, float]  # kind, K, mean, error
 
 
 def _gains_of_mixtures(rows: pd.DataFrame) -> Iterable[Gain]:
-    """Yield gains with shared noise, seed by seed against K = 1, and GenMM's with its own."""
+    """Yield gains with shared noise, seed by seed against K = 1, and with noise of their own."""
     rows = with_size(rows)
     means = rows.groupby(["model", "n_components", "metric"])["value"].mean()
     for (model, k), gain in _gained(rows, "nll_train").items():
         yield f"{model}, {SHARED}", k, gain.mean(), half_interval(gain)
-        if model == "GenMM":
-            own, error = (means[model, k, f"gain_own_noise{end}"] for end in ("", "_error"))
+        own, error = (means.get((model, k, f"gain_own_noise{end}")) for end in ("", "_error"))
+        if own is not None and error is not None:
             yield f"{model}, {OWN}", k, gain.mean() + own, INTERVAL * error
 
 
