@@ -137,6 +137,8 @@ long = max(longer.runs, key=lambda run: compute.epochs_of(run.config))
 said = [compute.say_long_flow(long, load_targets(), paper), compute.say_pace(short, long)]
 beyond = Page("em-gm/beyond-glow", profile)
 said.append(beyond_summary.say_best(beyond.runs, long.config["dataset"]))
+muon = Page("em-gm/optimizer", profile)
+said.append(beyond_summary.say_by_muon(muon.runs, long.config["dataset"]))
 Markdown(" ".join(said))
 
 # %% [markdown]

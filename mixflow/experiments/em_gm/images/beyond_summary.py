@@ -18,15 +18,16 @@ from mixflow.results import Target
 from mixflow.results.store import StoredRun
 from mixflow.results.text import mean_and_sd
 
-PLAIN, BOTH = "Glow", "both"
-KINDS = (PLAIN, *ADDITIONS.values(), BOTH)  # of flows, in the order of tables and figures
+PLAIN, BOTH, BY_MUON = "Glow", "both", "Glow, by Muon"
+KINDS = (PLAIN, *ADDITIONS.values(), BOTH, BY_MUON)  # of flows, in the order of tables and figures
 Of = tuple[str, int, int, str]  # data set, K, epochs, kind of flow
 
 
 def kind(config: Mapping[str, Any]) -> str:
-    """Return which of ``KINDS`` the flows of a stored config are."""
+    """Return which of ``KINDS`` the flows of a stored config are, and were trained by."""
     has = [title for name, title in ADDITIONS.items() if config.get(name)]
-    return {0: PLAIN, len(ADDITIONS): BOTH}.get(len(has), " and ".join(has))
+    flow = {0: PLAIN, len(ADDITIONS): BOTH}.get(len(has), " and ".join(has))
+    return f"{flow}, by Muon" if config.get("optimizer") == "muon" else flow
 
 
 def measured(runs: Iterable[StoredRun], metric: str) -> dict[Of, list[float]]:
@@ -43,7 +44,7 @@ def measured(runs: Iterable[StoredRun], metric: str) -> dict[Of, list[float]]:
 def by_kind(runs: Sequence[StoredRun], metric: str, digits: int = 4) -> pd.DataFrame:
     """Return a metric, a column for each kind of flow; mean ± sd where there are seeds.
 
-    Lines are data set, K and epochs, those that a flow with an addition was trained for.
+    Lines are data set, K and epochs, those that a flow other than Glow by AdamW was trained for.
     """
     found = measured(runs, metric)
     names = list(TITLES)
@@ -102,19 +103,43 @@ def say_best(runs: Iterable[StoredRun], dataset: str) -> str:
     dataset
         Whose images it was trained on.
     """
-    nll = {
-        of[2]: float(np.mean(values))
-        for of, values in measured(runs, "nll_train").items()
-        if (of[0], of[1], of[3]) == (dataset, 1, BOTH)
-    }
-    if not nll:
+    nll, epochs = _least(runs, dataset, BOTH)
+    if not epochs:
         return ""
-    epochs = min(nll, key=lambda epochs: nll[epochs])
     return (
         "With two things that Glow has not, a bias that knows the position and learned tone "
-        f"curves, one flow reaches **{nll[epochs]:.4f}** in {epochs} epochs: see [beyond "
+        f"curves, one flow reaches **{nll:.4f}** in {epochs} epochs: see [beyond "
         "Glow](13_em_gm_beyond_glow.html)."
     )
+
+
+def say_by_muon(runs: Iterable[StoredRun], dataset: str) -> str:
+    """Return, in Markdown, how far the plain flow gets by Muon; nothing where there is none.
+
+    Parameters
+    ----------
+    runs
+        Of ``em-gm/optimizer``.
+    dataset
+        Whose images it was trained on.
+    """
+    nll, epochs = _least(runs, dataset, BY_MUON)
+    if not epochs:
+        return ""
+    return (
+        f"The same flow, trained by Muon instead of AdamW, reaches **{nll:.4f}** in {epochs} "
+        "epochs: see [another optimiser](15_em_gm_optimizer.html)."
+    )
+
+
+def _least(runs: Iterable[StoredRun], dataset: str, name: str) -> tuple[float, int]:
+    """Return the lowest training NLL of one flow of a kind, and its epochs: 0 if there is none."""
+    found = [
+        (float(np.mean(values)), of[2])
+        for of, values in measured(runs, "nll_train").items()
+        if (of[0], of[1], of[3]) == (dataset, 1, name)
+    ]
+    return min(found, default=(float("nan"), 0))
 
 
 def by_resizing(rows: pd.DataFrame) -> pd.DataFrame:
