@@ -1,4 +1,4 @@
-"""What a positional bias and tone curves cost: a training step of one flow, and samples.
+"""What a positional bias, tone curves and Muon cost: a training step of one flow, and samples.
 
 The flow is that of EM-GM's table I at laptop size. All kinds take turns in one process.
 """
@@ -16,21 +16,32 @@ from mixflow.experiments import find
 from mixflow.experiments.em_gm.images.models import ADDITIONS, new_flow
 from mixflow.experiments.em_gm.images.table_1 import Images
 from mixflow.mixtures import GenMM
+from mixflow.training.muon import Muon
 
 IMAGE_SHAPE = (1, 32, 32)
-KINDS = {"Glow": (), **{title: (name,) for name, title in ADDITIONS.items()}, "both": ADDITIONS}
+PLAIN, BY_MUON = "Glow", "Glow, by Muon"
+KINDS = {
+    PLAIN: (),
+    **{title: (name,) for name, title in ADDITIONS.items()},
+    "both": ADDITIONS,
+    BY_MUON: (),
+}
 
 
-def stepper(mixture: GenMM, batch_size: int) -> Callable[[], None]:
+def stepper(mixture: GenMM, batch_size: int, *, muon: bool) -> Callable[[], None]:
     """Return a training step, and take the first, which sets what depends on data."""
     x = torch.rand(1, batch_size, *IMAGE_SHAPE) - 0.5
     mixture.flow.initialize(x)
-    adam = torch.optim.Adam(mixture.parameters(), fused=True)
+    optimizer: torch.optim.Optimizer
+    if muon:
+        optimizer = Muon(mixture.named_parameters(), lr=1e-4, fused=True)
+    else:
+        optimizer = torch.optim.AdamW(mixture.parameters(), lr=1e-4, fused=True)
 
     def step() -> None:
-        adam.zero_grad()
+        optimizer.zero_grad()
         (-mixture.log_prob_each(x).mean()).backward()
-        adam.step()
+        optimizer.step()
 
     step()
     return step
@@ -47,7 +58,7 @@ def main() -> None:
         config = find("em-gm/table-1").configure("laptop", **dict.fromkeys(names, True))
         assert isinstance(config, Images)
         mixture = new_flow(config, IMAGE_SHAPE)
-        steps[kind] = stepper(mixture, config.batch_size)
+        steps[kind] = stepper(mixture, config.batch_size, muon=kind == BY_MUON)
         samples[kind] = partial(mixture.sample, arguments.samples)
     times = common.interleave(steps, repetitions=arguments.repetitions, steps=2)
     drawn = common.interleave(samples, repetitions=max(3, arguments.repetitions // 3), warmup=1)
@@ -55,9 +66,9 @@ def main() -> None:
         {
             "flow": kind,
             **common.summary(times[kind], digits=1),
-            "times as long": common.paired_ratio(times[kind], times["Glow"]),
+            "times as long": common.paired_ratio(times[kind], times[PLAIN]),
             f"{arguments.samples} samples, times as long": common.paired_ratio(
-                drawn[kind], drawn["Glow"]
+                drawn[kind], drawn[PLAIN]
             ),
         }
         for kind in KINDS

@@ -16,8 +16,9 @@ def section(record: dict[str, Any]) -> str:
     machine = record["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     threads = record["settings"].get("threads") or machine["threads"]
+    gpu = f"{machine['gpu']}; " if machine.get("gpu") else ""
     return (
-        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gb']} GB, "
+        f"{gpu}{machine['processor']}, {machine['cores']} cores, {machine['memory_gb']} GB, "
         f"{machine['system']}; Python {machine['python']}, {versions}; threads: {threads}; "
         f"load average at the end {machine['load_average']}; {machine['date']}.\n\n"
         + common.markdown(record["rows"])

@@ -62,7 +62,11 @@ datasets = list(dict.fromkeys(run.config["dataset"] for run in page.runs))
 first = min(run.config["seed"] for run in page.runs)
 shown = sorted(
     page.of(seed=first).runs,
-    key=lambda run: (run.config["dataset"], run.config["model"], run.config["n_components"]),
+    key=lambda run: (
+        datasets.index(run.config["dataset"]),
+        run.config["model"],
+        run.config["n_components"],
+    ),
 )
 display(page.source())
 Markdown(published_size.say(page.runs, small.runs, load_targets()))
@@ -121,8 +125,8 @@ published_size.noise_table(page.rows, load_targets())
 # reports, with either noise. The published gains are near those of copies. One reading: with nearly
 # equal responsibilities K flows, each trained on every image, end alike, and what is left is the
 # noise. These runs do not test it: here K flows share the epochs of one, so that with such
-# responsibilities each has had fewer steps, and they end above it. One seed cannot say how much of
-# a gain is chance; [three seeds of smaller flows](06_em_gm_images) can.
+# responsibilities each has had fewer steps, and their NLL ends above that of one. One seed cannot
+# say how much of a gain is chance; [three seeds of smaller flows](06_em_gm_images) can.
 #
 # ## What K Gaussians as the source of one flow change (LatMM)
 

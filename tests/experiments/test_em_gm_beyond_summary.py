@@ -38,6 +38,8 @@ RUNS = [
         ({"tone_curve": False, "positional_bias": False}, "Glow"),
         ({"tone_curve": True, "positional_bias": False}, "tone curve"),
         (BOTH, "both"),
+        ({"optimizer": "adamw"}, "Glow"),
+        ({"optimizer": "muon"}, "Glow, by Muon"),
     ],
 )
 def test_kinds_are_named_and_old_runs_are_plain(more, kind):
@@ -75,6 +77,15 @@ def test_gains_are_over_one_flow_of_the_same_kind_and_epochs():
 def test_the_best_flow_is_of_the_data_set_and_has_both():
     assert "**1.6000** in 16 epochs" in beyond_summary.say_best(RUNS, "mnist")
     assert beyond_summary.say_best(RUNS, "digits") == ""
+
+
+def test_muon_stands_beside_adamw():
+    muon = {"optimizer": "muon"}
+    runs = [*RUNS, a_run(1, 1.95, muon), a_run(1, 1.7, muon, epochs=52)]
+    table = beyond_summary.by_kind(runs, "nll_train")
+    assert table.loc[("MNIST", 1, 60), ["Glow", "Glow, by Muon"]].tolist() == ["1.8000", "1.7000"]
+    assert "**1.7000** in 60 epochs" in beyond_summary.say_by_muon(runs, "mnist")
+    assert beyond_summary.say_by_muon(RUNS, "mnist") == ""
 
 
 def test_resizing_and_padding_stand_side_by_side():

@@ -92,7 +92,7 @@ def test_gains_by_noise_stand_beside_the_published(divided):
         "LatMM, noise of their own": "+0.0050",
     }
     said = published_size.say_noise(rows, load_targets())
-    assert "- **MNIST**: 0.0030 for 0.0132 (K = 3), 0.0050 for 0.0210 (K = 5)" in said
+    assert "- **MNIST**: 0.0030 ± 0.0059 for 0.0132 (K = 3), 0.0050 ± 0.0098 for 0.0210" in said
     without_one = rows[~rows["metric"].str.startswith("gain_copies")]
     assert published_size.noise_table(without_one, load_targets()).empty
     assert published_size.say_noise(without_one, load_targets()) == ""

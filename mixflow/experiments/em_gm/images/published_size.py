@@ -142,7 +142,8 @@ def noise_table(rows: pd.DataFrame, targets: Iterable[Target]) -> pd.DataFrame:
     """
     printed, parts = published_gains(targets), {}
     for dataset, of in _sets(rows):
-        found = gains(of).xs("mean", axis=1, level=1).T
+        found = pd.DataFrame(gains(of).xs("mean", axis=1, level=1)).T.rename_axis(columns=None)
+        found.insert(0, COPIED, found.pop(COPIED))
         found.insert(0, "published", pd.Series(printed.get(dataset, {}), dtype=float))
         parts[TITLES[dataset]] = found
     if not parts:
@@ -165,9 +166,9 @@ def say_noise(rows: pd.DataFrame, targets: Iterable[Target]) -> str:
     """Return, in Markdown, how near noise alone comes to the published gains."""
     printed, said = published_gains(targets), []
     for dataset, of in _sets(rows):
-        copied = gains(of).loc[COPIED].xs("mean", level=1)
+        copied = gains(of).loc[COPIED]
         pairs = [
-            f"{copied[k]:.4f} for {gain:.4f} (K = {k})"
+            f"{copied[k, 'mean']:.4f} ± {copied[k, 'error']:.4f} for {gain:.4f} (K = {k})"
             for k, gain in printed.get(dataset, {}).items()
         ]
         if pairs:
@@ -175,8 +176,8 @@ def say_noise(rows: pd.DataFrame, targets: Iterable[Target]) -> str:
     if not said:
         return ""
     first = (
-        'Copies of our one flow "gain", by noise of their own alone, for what the paper reports '
-        "that mixtures gain:"
+        'Copies of our one flow "gain" by noise of their own (nat/pixel, ± half of a 95 % interval '
+        "over images), for what the paper reports that mixtures gain:"
     )
     return "\n".join([first, "", *said])
 
