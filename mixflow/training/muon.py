@@ -44,7 +44,8 @@ class Muon(torch.optim.Optimizer):
     ) -> None:
         parts: dict[bool, list[nn.Parameter]] = {False: [], True: []}
         for name, parameter in named:
-            parts[HIDDEN.search(name) is not None].append(parameter)
+            is_bank = parameter.ndim in (3, 5)  # not a plain layer of somebody's network
+            parts[is_bank and HIDDEN.search(name) is not None].append(parameter)
         self._adamw = torch.optim.AdamW([*parts[False], *parts[True]], **adamw)
         groups = [{"params": part} for part in parts.values()]
         super().__init__(groups, self._adamw.defaults)

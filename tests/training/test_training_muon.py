@@ -63,6 +63,15 @@ def test_hidden_layers_take_its_steps_and_no_others(flow, layers):
     assert sum(len(group["params"]) for group in muon.param_groups) == len(list(flow.parameters()))
 
 
+def test_plain_layers_of_other_networks_take_adamws_steps():
+    network = nn.ModuleDict(
+        {"conv1": nn.Conv2d(1, 4, 3), "hidden": nn.ModuleList([nn.Linear(4, 4)])}
+    )
+    others, weights = Muon(network.named_parameters(), lr=0.1).param_groups
+    assert len(others["params"]) == 4
+    assert not weights["params"]
+
+
 def test_a_first_step_is_orthogonal_and_as_large_as_the_rate_says(layers):
     before = layers.conv1.weight.detach().clone()
     differentiate(layers)
