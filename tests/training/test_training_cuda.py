@@ -29,13 +29,19 @@ def fitted(em, epochs=6, **settings):
 
 
 @pytest.mark.parametrize(
-    ("kind", "settings"),
-    [(GenMM, {}), (GenMM, {"m_step": "dense"}), (GenMM, {"batch_size": N}), (LatMM, {})],
+    ("kind", "settings", "optimizer"),
+    [
+        (GenMM, {}, "adamw"),
+        (GenMM, {"m_step": "dense"}, "adamw"),
+        (GenMM, {"batch_size": N}, "adamw"),
+        (LatMM, {}, "adamw"),
+        (GenMM, {}, "muon"),
+    ],
 )
-def test_replayed_steps_are_those_taken_one_by_one(kind, settings, monkeypatch):
-    done, replayed = fitted(make(kind, **settings))
+def test_replayed_steps_are_those_taken_one_by_one(kind, settings, optimizer, monkeypatch):
+    done, replayed = fitted(make(kind, **settings), optimizer=optimizer)
     monkeypatch.setattr(steps, "WARM_UP", 10**9)
-    expected, eager = fitted(make(kind, **settings))
+    expected, eager = fitted(make(kind, **settings), optimizer=optimizer)
     torch.testing.assert_close(replayed, eager, rtol=1e-3, atol=1e-4)
     losses = done.history["loss"], expected.history["loss"]
     torch.testing.assert_close(*(torch.tensor(part.to_numpy()) for part in losses))
