@@ -23,6 +23,7 @@ _MODULES = {
     "em-gm/beyond-glow": "mixflow.experiments.em_gm.images.beyond_glow",
     "em-gm/classifier": "mixflow.experiments.em_gm.classifier.experiment",
     "em-gm/convergence": "mixflow.experiments.em_gm.convergence",
+    "em-gm/equal-steps": "mixflow.experiments.em_gm.images.equal_steps",
     "em-gm/features": "mixflow.experiments.em_gm.images.features",
     "em-gm/figures-3-6": "mixflow.experiments.em_gm.images.figures_3_6",
     "em-gm/hybrids": "mixflow.experiments.em_gm.images.hybrids",
