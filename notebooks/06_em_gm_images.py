@@ -73,7 +73,11 @@ datasets = list(dict.fromkeys(run.config["dataset"] for run in page.runs))
 first = min(run.config["seed"] for run in page.runs)
 shown = sorted(
     (run for run in page.runs if run.config["seed"] == first),
-    key=lambda run: (run.config["dataset"], run.config["model"], run.config["n_components"]),
+    key=lambda run: (
+        datasets.index(run.config["dataset"]),
+        run.config["model"],
+        run.config["n_components"],
+    ),
 )
 config = page.runs[0].config
 flops = compute.flops_of_image(page.runs[0].provenance["costs"])
@@ -241,6 +245,9 @@ for dataset in datasets:
 #   *GenMM per dimension*.
 # - **Start.** Exact posteriors from a random start collapse; K copies of a trained flow do not.
 # - **Held out** are as many images of the other split.
+# - **Epochs** of mixtures are whole steps, as near to one pass as these allow. In laptop runs before
+#   2026-11-27 a flow's share of a step was rounded up, not to the nearest: where K does not divide
+#   the images evenly, epochs after the copies were made are up to 6 % longer.
 # - **Figures 4 to 6** show the same models, trained on the 10,000 images of table I; the paper's
 #   were trained on the other 60,000.
 #

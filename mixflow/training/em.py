@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import asdict
 from typing import Any
@@ -72,13 +73,16 @@ class EM(Objective):
 
     def _lay_out(self) -> None:
         n, batch_size = self.groups.size, self.settings.batch_size
-        self.steps_per_epoch = max(1, round(n / batch_size))
         fits = n <= batch_size
         auto = self.settings.m_step == "auto" and (fits or self.n_flows == 1 < self.k)
         self.dense = self.settings.m_step == "dense" or auto
         self.exact = self.dense and fits
-        share = 1 if self.dense else self.n_flows
-        self.per_step = -(-n // (share * self.steps_per_epoch))
+        if self.dense:
+            self.steps_per_epoch = max(1, round(n / batch_size))
+            self.per_step = math.ceil(n / self.steps_per_epoch)
+        else:
+            self.per_step = max(1, round(min(n, batch_size) / self.n_flows))
+            self.steps_per_epoch = max(1, round(n / (self.per_step * self.n_flows)))
 
     # E-step ----------------------------------------------------------------------------------
 

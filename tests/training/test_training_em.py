@@ -126,7 +126,15 @@ def test_full_batches_are_exact_and_larger_data_sparse():
     assert make(batch_size=N - 1, m_step="dense").dense
     assert not make(batch_size=N, m_step="sparse").exact
     em = make(4, batch_size=10)
-    assert (em.steps_per_epoch, em.per_step) == (4, 3)
+    assert (em.steps_per_epoch, em.per_step) == (5, 2)
+
+
+@pytest.mark.parametrize(("k", "batch_size"), [(2, 6), (3, 9), (3, 7), (5, 100), (7, 21), (40, 3)])
+def test_a_sparse_epoch_draws_about_as_many_samples_as_there_are(k, batch_size):
+    em = make(k, m_step="sparse", batch_size=batch_size)
+    drawn = em.steps_per_epoch * em.per_step * k
+    assert abs(drawn - N) <= em.per_step * k / 2
+    assert abs(em.per_step * k - min(N, batch_size)) <= max(k / 2, k - batch_size)
 
 
 def gradients(em, draws):
