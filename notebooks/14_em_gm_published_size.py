@@ -125,8 +125,8 @@ published_size.noise_table(page.rows, load_targets())
 # reports, with either noise. The published gains are near those of copies. One reading: with nearly
 # equal responsibilities K flows, each trained on every image, end alike, and what is left is the
 # noise. These runs do not test it: here K flows share the epochs of one, so that with such
-# responsibilities each has had fewer steps, and their NLL ends above that of one. One seed cannot
-# say how much of a gain is chance; [three seeds of smaller flows](06_em_gm_images) can.
+# responsibilities each has had fewer steps, and their NLL ends above that of one. [Smaller
+# flows](06_em_gm_images) do, and have three seeds, which say how much of a gain is chance.
 #
 # ## What K Gaussians as the source of one flow change (LatMM)
 
