@@ -175,9 +175,9 @@ Markdown(summary.say_copies(gained, published))
 # flow may have room for all digits, which share their strokes, and less for garments, of which a
 # shirt and a sandal have little in common. That is a possible reason, and was not tested.
 #
-# By the released code's posteriors, nearly equal ones, each of K flows learns from every image. Such
-# mixtures, whose flows have as many steps each as one flow alone (K times the epochs of all others
-# on this page), gain over that one, on training images:
+# By the released code's posteriors, nearly equal ones, each of K flows learns from every image.
+# Such mixtures, whose flows have as many steps each as one flow alone (K times the epochs of all
+# others on this page), gain over that one, on training images:
 
 # %% tags=["hide-input"]
 equal = Page("em-gm/equal-steps", profile)
@@ -255,9 +255,9 @@ for dataset in datasets:
 #   *GenMM per dimension*.
 # - **Start.** Exact posteriors from a random start collapse; K copies of a trained flow do not.
 # - **Held out** are as many images of the other split.
-# - **Epochs** of mixtures are whole steps, as near to one pass as these allow. In laptop runs before
-#   27 November 2026 a flow's share of a step was rounded up, not to the nearest: for some K epochs
-#   after the copies were made are up to 6 % longer.
+# - **Epochs** of mixtures are whole steps, as near to one pass as these allow. In laptop runs
+#   before 27 November 2026 a flow's share of a step was rounded up, not to the nearest: for some K
+#   epochs after the copies were made are up to 6 % longer.
 # - **Figures 4 to 6** show the same models, trained on the 10,000 images of table I; the paper's
 #   were trained on the other 60,000.
 #
