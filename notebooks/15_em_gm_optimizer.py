@@ -67,7 +67,8 @@ longer = Page("em-gm/long-flow", profile).of(seed=0)
 runs = plain.runs + longer.runs + page.runs
 display(page.source())
 long = max(page.of(n_components=1).runs, key=lambda run: compute.epochs_of(run.config))
-Markdown(compute.say_long_flow(long, load_targets(), find("em-gm/table-1").configure("paper")))
+said = compute.say_long_flow(long, load_targets(), find("em-gm/table-1").configure("paper"))
+Markdown(f"{said} {compute.say_time(long)}")
 
 # %% [markdown]
 # ## NLL by epoch, one flow

@@ -38,6 +38,13 @@ def test_the_pace_of_a_flow_is_that_of_its_doublings(nll, said):
     assert said in compute.say_pace(*runs)
 
 
+@pytest.mark.parametrize(("threads", "said"), [(1, "1 thread."), (2, "2 threads.")])
+def test_training_time_is_said_in_minutes(threads, said):
+    record = {"costs": {"fit_seconds": 4500.0}, "torch_threads": threads}
+    run = SimpleNamespace(provenance=record)
+    assert compute.say_time(run) == f"Training took 75 minutes on {said}"
+
+
 def a_run(k, nll, epochs=8, model="GenMM", dataset="mnist"):
     """Return a run of 2 epochs before; a pass forward takes 1 FLOP, forward and backward 3."""
     return SimpleNamespace(

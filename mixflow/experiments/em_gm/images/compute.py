@@ -123,6 +123,13 @@ def say_long_flow(run: StoredRun, targets: Iterable[Target], paper: Config) -> s
     return f"{text}, and reaches {printed:.4f}. Our own aim, {AIM}, is {met}."
 
 
+def say_time(run: StoredRun) -> str:
+    """Return, in Markdown, how long a run trained; the single flow's epochs only if it did them."""
+    minutes = run.provenance["costs"]["fit_seconds"] / 60
+    threads = run.provenance["torch_threads"]
+    return f"Training took {minutes:.0f} minutes on {threads} thread{'s' if threads > 1 else ''}."
+
+
 def say_pace(shorter: StoredRun, longer: StoredRun) -> str:
     """Return how fast the NLL of one flow falls from a training to a longer one, and to the aim."""
     epochs = [epochs_of(run.config) for run in (shorter, longer)]
