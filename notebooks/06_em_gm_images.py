@@ -184,6 +184,9 @@ equal = Page("em-gm/equal-steps", profile)
 Markdown(equal_steps.say(equal.runs, page.runs, load_targets()))
 
 # %% [markdown]
+# With shared noise that is what K times the training of one flow bought; what noise of their own
+# adds to it is no density's. One seed each, of small flows.
+#
 # ## Figures 4 and 5: samples against K
 
 # %% tags=["hide-input"]

@@ -122,11 +122,12 @@ published_size.noise_table(page.rows, load_targets())
 
 # %% [markdown]
 # Exact posteriors divide the images, and mixtures then gain more on training images than the paper
-# reports, with either noise. The published gains are near those of copies. One reading: with nearly
-# equal responsibilities K flows, each trained on every image, end alike, and what is left is the
-# noise. These runs do not test it: here K flows share the epochs of one, so that with such
-# responsibilities each has had fewer steps, and their NLL ends above that of one. [Smaller
-# flows](06_em_gm_images) do, and have three seeds, which say how much of a gain is chance.
+# reports, with either noise. The published gains are near those of copies, which gain nothing as a
+# mixture. That they are noise alone does not follow: the paper's K flows learn from every image
+# each, at K times the cost of one, and here K flows share the epochs of one, so that by nearly
+# equal responsibilities each has fewer steps, and their NLL ends above that of one. [Smaller flows
+# with as many steps each](06_em_gm_images) gain both ways; that page also has three seeds, which
+# say how much of a gain is chance.
 #
 # ## What K Gaussians as the source of one flow change (LatMM)
 
