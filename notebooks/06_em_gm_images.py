@@ -170,10 +170,11 @@ show(
 Markdown(summary.say_copies(gained, published))
 
 # %% [markdown]
-# Where copies alone come near a published gain, the released code's noise explains it without any
-# mixture. Whether mixtures gain is what the shared noise says, on each data set for itself: one
-# flow may have room for all digits, which share their strokes, and less for garments, of which a
-# shirt and a sandal have little in common. That is a possible reason, and was not tested.
+# Where copies alone come near a published gain, the released code's noise is enough to explain it,
+# without any mixture. Whether mixtures gain is what the shared noise says, on each data set for
+# itself: one flow may have room for all digits, which share their strokes, and less for garments,
+# of which a shirt and a sandal have little in common. That is a possible reason, and was not
+# tested.
 #
 # By the released code's posteriors, nearly equal ones, each of K flows learns from every image.
 # Such mixtures, whose flows have as many steps each as one flow alone (K times the epochs of all
