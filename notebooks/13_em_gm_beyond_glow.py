@@ -110,7 +110,8 @@ beyond_summary.with_published(beyond_summary.by_kind(runs, "nll_train"), load_ta
 # Of held-out images:
 
 # %% tags=["hide-input"]
-beyond_summary.by_kind(runs, "nll_held_out")
+display(beyond_summary.by_kind(runs, "nll_held_out"))
+Markdown(beyond_summary.say_outliers(runs))
 
 # %% [markdown]
 # Fréchet distance of samples from real images (features of a network trained on the same data; less

@@ -79,6 +79,17 @@ def test_the_best_flow_is_of_the_data_set_and_has_both():
     assert beyond_summary.say_best(RUNS, "digits") == ""
 
 
+def test_a_mean_of_few_images_is_said_to_be_one():
+    far = a_run(1, 1.9, {"positional_bias": True})
+    far.rows.loc[far.rows["metric"] == "nll_held_out", "value"] = 47000.0
+    for run, error in ((far, 46990.0), (usual := a_run(3, 1.9), 0.002)):
+        line = {"metric": "nll_held_out_error", "value": error, "model": "GenMM"}
+        run.rows.loc[len(run.rows)] = line
+    said = beyond_summary.say_outliers([far, usual, a_run(5, 1.9)])
+    assert said.startswith("- **MNIST, K = 1, positional bias**: 4.7e+04 ± 4.699e+04 (standard")
+    assert said.count("- ") == 1
+
+
 def test_muon_stands_beside_adamw():
     muon = {"optimizer": "muon"}
     runs = [*RUNS, a_run(1, 1.95, muon), a_run(1, 1.7, muon, epochs=52)]

@@ -142,6 +142,25 @@ def _least(runs: Iterable[StoredRun], dataset: str, name: str) -> tuple[float, i
     return min(found, default=(float("nan"), 0))
 
 
+def say_outliers(runs: Iterable[StoredRun]) -> str:
+    """Return, in Markdown, which held-out means are those of a few images; nothing where none is.
+
+    That is where the standard error over images is as large as half of the mean.
+    """
+    said = []
+    for run in runs:
+        rows = run.rows[run.rows["model"] != "real images"].set_index("metric")["value"]
+        mean, error = rows["nll_held_out"], rows.get("nll_held_out_error", 0.0)
+        if error > mean / 2:
+            config = run.config
+            said.append(
+                f"- **{TITLES[config['dataset']]}, K = {config['n_components']}, {kind(config)}**: "
+                f"{mean:.4g} ± {error:.4g} (standard error over images) is the NLL of very few "
+                "images, to which this flow gives next to no density; the others do not show in it."
+            )
+    return "\n".join(said)
+
+
 def by_resizing(rows: pd.DataFrame) -> pd.DataFrame:
     """Return NLL by kind of flow, resized and padded images side by side.
 
