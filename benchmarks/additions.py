@@ -13,17 +13,17 @@ import torch
 
 from benchmarks import common
 from mixflow.experiments import find
+from mixflow.experiments.em_gm.images.beyond_summary import BOTH, BY_MUON, PLAIN
 from mixflow.experiments.em_gm.images.models import ADDITIONS, new_flow
 from mixflow.experiments.em_gm.images.table_1 import Images
 from mixflow.mixtures import GenMM
 from mixflow.training.muon import Muon
 
 IMAGE_SHAPE = (1, 32, 32)
-PLAIN, BY_MUON = "Glow", "Glow, by Muon"
 KINDS = {
     PLAIN: (),
     **{title: (name,) for name, title in ADDITIONS.items()},
-    "both": ADDITIONS,
+    BOTH: ADDITIONS,
     BY_MUON: (),
 }
 

@@ -101,12 +101,7 @@ page.verdicts("table-1", "figure-3", "figure-4", "figure-5", "figure-6")
 # %% tags=["hide-input"]
 show(
     figures.curves(shown, FLOOR),
-    alt="NLL of the training images by epoch. "
-    + " ".join(
-        f"{r.config['dataset']}, {r.config['model']}, K = {r.config['n_components']}: "
-        f"{r.arrays['curve_nll'][-1]:.4f} at the end."
-        for r in shown
-    ),
+    alt=figures.describe_curves(shown),
     caption=f"Seed {first}; noise shared by all components. Until the copies are made there is "
     "one curve.",
 )
@@ -235,11 +230,7 @@ compute.at_equal_compute(several, one).style.hide(axis="index")
 
 # %% tags=["hide-input"]
 for dataset in datasets:
-    drawn = {
-        f"{r.config['model']}, K = {r.config['n_components']}": r.arrays["samples"]
-        for r in shown
-        if r.config["dataset"] == dataset and "samples" in r.arrays
-    }
+    drawn = figures.samples_of(shown, dataset)
     if drawn:
         show(
             figures.samples(drawn),

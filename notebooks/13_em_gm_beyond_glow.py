@@ -89,12 +89,7 @@ Markdown(
 published = {name: values[1] for name, values in summary.published(load_targets()).items()}
 show(
     figures.curves(ones, published, FLOOR),
-    alt="NLL of the training images by epoch, one flow. "
-    + " ".join(
-        f"{r.config['dataset']}, {beyond_summary.kind(r.config)}: "
-        f"{r.arrays['curve_nll'][-1]:.4f} after {r.arrays['curve_epoch'][-1]:.0f} epochs."
-        for r in ones
-    ),
+    alt=figures.describe_curves(ones),
     caption="Seed 0; the axis of epochs is logarithmic. Dotted: what the paper reaches.",
 )
 

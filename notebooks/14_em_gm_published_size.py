@@ -93,12 +93,7 @@ published_size.table(page.runs, small.runs, load_targets()).style.hide(axis="ind
 # %% tags=["hide-input"]
 show(
     figures.curves(shown, FLOOR),
-    alt="NLL of the training images by epoch. "
-    + " ".join(
-        f"{r.config['dataset']}, {r.config['model']}, K = {r.config['n_components']}: "
-        f"{r.arrays['curve_nll'][-1]:.4f} at the end."
-        for r in shown
-    ),
+    alt=figures.describe_curves(shown),
     caption=f"Seed {first}; noise shared by all components. Until the copies are made there is "
     "one curve.",
 )
@@ -163,11 +158,7 @@ summary.changes(page.rows)
 
 # %% tags=["hide-input"]
 for dataset in datasets:
-    drawn = {
-        f"{r.config['model']}, K = {r.config['n_components']}": r.arrays["samples"]
-        for r in shown
-        if r.config["dataset"] == dataset
-    }
+    drawn = figures.samples_of(shown, dataset)
     show(
         figures.samples(drawn),
         alt=f"Samples of {', '.join(drawn)} on {dataset}.",

@@ -78,12 +78,7 @@ published = {name: values[1] for name, values in summary.published(load_targets(
 ones = [run for run in runs if run.config["n_components"] == 1]
 show(
     figures.curves(ones, published, FLOOR),
-    alt="NLL of the training images by epoch, one flow. "
-    + " ".join(
-        f"{r.config['dataset']}, {beyond_summary.kind(r.config)}: "
-        f"{r.arrays['curve_nll'][-1]:.4f} after {r.arrays['curve_epoch'][-1]:.0f} epochs."
-        for r in ones
-    ),
+    alt=figures.describe_curves(ones),
     caption="Seed 0; the axis of epochs is logarithmic. Dotted: what the paper reaches.",
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import torch
@@ -56,6 +56,15 @@ def curves(runs: Sequence[StoredRun], published: Mapping[str, float], floor: flo
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small")
     return fig
+
+
+def describe_curves(runs: Iterable[StoredRun]) -> str:
+    """Return where the lines of :func:`curves` end, for those who cannot see them."""
+    return "NLL of the training images by epoch, one flow. " + " ".join(
+        f"{run.config['dataset']}, {kind(run.config)}: {run.arrays['curve_nll'][-1]:.4f} after "
+        f"{run.arrays['curve_epoch'][-1]:.0f} epochs."
+        for run in runs
+    )
 
 
 @torch.no_grad()

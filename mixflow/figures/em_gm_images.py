@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -67,6 +67,15 @@ def curves(runs: Sequence[StoredRun], floor: float) -> Figure:
         for axes in line[len(of) :]:
             axes.set_axis_off()
     return fig
+
+
+def describe_curves(runs: Iterable[StoredRun]) -> str:
+    """Return where the lines of :func:`curves` end, for those who cannot see them."""
+    return "NLL of the training images by epoch. " + " ".join(
+        f"{run.config['dataset']}, {run.config['model']}, K = {run.config['n_components']}: "
+        f"{run.arrays['curve_nll'][-1]:.4f} at the end."
+        for run in runs
+    )
 
 
 def gains(
@@ -152,6 +161,15 @@ def quality(rows: pd.DataFrame, dataset: str) -> Figure:
         axes.grid(alpha=0.3)
     panels[0, 0].legend(fontsize="small")
     return fig
+
+
+def samples_of(runs: Iterable[StoredRun], dataset: str) -> dict[str, np.ndarray]:
+    """Return what :func:`samples` draws of the runs on a data set: title -> images."""
+    return {
+        f"{run.config['model']}, K = {run.config['n_components']}": run.arrays["samples"]
+        for run in runs
+        if run.config["dataset"] == dataset and "samples" in run.arrays
+    }
 
 
 def samples(images: Mapping[str, np.ndarray], columns: int = 10, rows: int = 4) -> Figure:

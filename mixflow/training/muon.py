@@ -52,7 +52,7 @@ class Muon(torch.optim.Optimizer):
         self.momentum = momentum
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+    def step(self, closure: Callable[[], float] | None = None) -> Any:
         """Take a step; parameters without a gradient stay as they are.
 
         Raises

@@ -71,9 +71,9 @@ def at_equal_compute(mixtures: Iterable[StoredRun], flows: Iterable[StoredRun]) 
             one = np.interp(
                 np.log(spent),
                 [np.log(flops) for flops, _ in points],
-                [_value(of, metric) for _, of in points],
+                [value_of(of, metric) for _, of in points],
             )
-            own = _value(run, metric)
+            own = value_of(run, metric)
             line[f"NLL, {name}"] = f"{own:.4f}"
             line[f"one flow, {name}"] = f"{one:.4f}"
             line[f"gained, {name}"] = f"{one - own:+.4f}"
@@ -81,7 +81,8 @@ def at_equal_compute(mixtures: Iterable[StoredRun], flows: Iterable[StoredRun]) 
     return pd.DataFrame(lines).sort_values(["data", "K"]) if lines else pd.DataFrame()
 
 
-def _value(run: StoredRun, metric: str) -> float:
+def value_of(run: StoredRun, metric: str) -> float:
+    """Return a metric of a run's model; rows of real images come after."""
     return float(run.rows.loc[run.rows["metric"] == metric, "value"].iloc[0])
 
 
@@ -100,7 +101,7 @@ def say_long_flow(run: StoredRun, targets: Iterable[Target], paper: Config) -> s
     assert isinstance(paper, Images)
     dataset, epochs = run.config["dataset"], epochs_of(run.config)
     images = load_images(dataset, part=run.config["part"])
-    nll, held_out = (_value(run, f"nll_{part}") for part in ("train", "held_out"))
+    nll, held_out = (value_of(run, f"nll_{part}") for part in ("train", "held_out"))
     ours, theirs = (
         len(images.train) * n * flops_of_image(costs)
         for n, costs in (
@@ -133,7 +134,7 @@ def say_time(run: StoredRun) -> str:
 def say_pace(shorter: StoredRun, longer: StoredRun) -> str:
     """Return how fast the NLL of one flow falls from a training to a longer one, and to the aim."""
     epochs = [epochs_of(run.config) for run in (shorter, longer)]
-    nll = [_value(run, "nll_train") for run in (shorter, longer)]
+    nll = [value_of(run, "nll_train") for run in (shorter, longer)]
     pace = (nll[0] - nll[1]) / np.log2(epochs[1] / epochs[0])
     text = f"From {epochs[0]} to {epochs[1]} epochs every doubling gained {pace:.4f} nat/pixel"
     if nll[1] <= AIM or pace <= 0:

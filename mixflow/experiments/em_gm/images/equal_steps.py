@@ -7,6 +7,7 @@ from typing import Any
 
 from mixflow.experiments.base import Experiment
 from mixflow.experiments.em_gm.images import table_1
+from mixflow.experiments.em_gm.images.compute import value_of
 from mixflow.experiments.em_gm.images.data import TITLES
 from mixflow.experiments.em_gm.images.summary import published_gains
 from mixflow.results import Target
@@ -56,7 +57,7 @@ def say(runs: Iterable[StoredRun], single: Iterable[StoredRun], targets: Iterabl
         Published numbers.
     """
     ones = {
-        (run.config["dataset"], run.config["seed"]): _value(run, "nll_train")
+        (run.config["dataset"], run.config["seed"]): value_of(run, "nll_train")
         for run in single
         if run.config["n_components"] == 1
     }
@@ -66,15 +67,10 @@ def say(runs: Iterable[StoredRun], single: Iterable[StoredRun], targets: Iterabl
         one = ones.get((dataset, run.config["seed"]))
         if one is None:
             continue
-        shared = one - _value(run, "nll_train")
-        own = shared + _value(run, "gain_own_noise")
+        shared = one - value_of(run, "nll_train")
+        own = shared + value_of(run, "gain_own_noise")
         line = f"{shared:+.4f} nat/pixel with shared noise, {own:+.4f} with noise of their own"
         if k in printed.get(dataset, {}):
             line += f"; published {printed[dataset][k]:+.4f}"
         said.append(f"- **{TITLES[dataset]}, K = {k}**: {line}.")
     return "\n".join(said)
-
-
-def _value(run: StoredRun, metric: str) -> float:
-    rows = run.rows[run.rows["model"] == run.config["model"]]
-    return float(rows.loc[rows["metric"] == metric, "value"].iloc[0])
