@@ -221,7 +221,8 @@ def _interruptible() -> Iterator[threading.Event]:
 
     def handle(number: int, frame: object) -> None:
         stop.set()
-        signal.signal(signal.SIGINT, before)
+        # Where it was ignored, as in a shell's background jobs, a second one would be lost.
+        signal.signal(signal.SIGINT, before if callable(before) else signal.default_int_handler)
 
     signal.signal(signal.SIGINT, handle)
     try:
