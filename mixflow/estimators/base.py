@@ -44,6 +44,9 @@ class FlowEstimator(Savable, ScaledInput):
     n_levels: int
     positional_bias: bool
     tone_curve: bool
+    # A parameter of those whose responsibilities come from E-steps, in full precision: a VMoNF
+    # learns its own while it trains.
+    mixed_precision: bool = False
     mixing: Mixing
     scale: Scale
     dropout: float
@@ -132,6 +135,7 @@ class FlowEstimator(Savable, ScaledInput):
             n_steps=self.shared_layers,
             hidden_features=self.hidden_features,
             scale=self.scale,
+            mixed_precision=self.mixed_precision,
             positional_bias=self.positional_bias,
             tone_curve=self.tone_curve,
         )
@@ -156,6 +160,7 @@ class FlowEstimator(Savable, ScaledInput):
             n_steps=n_layers,
             hidden_features=self.hidden_features,
             scale=self.scale,
+            mixed_precision=self.mixed_precision,
             positional_bias=self.positional_bias,
             tone_curve=self.tone_curve and not self.shared_layers,  # else the trunk has it
         )

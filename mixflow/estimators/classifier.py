@@ -46,11 +46,11 @@ class MixtureClassifier(ClassifierMixin, EMEstimator):
         P(y): None takes the shares in the training data, "uniform" equal ones (as in EM-GM),
         an array gives them in the order of ``classes_``.
     image_shape, n_layers, hidden_features, hidden_layers, n_levels, positional_bias, tone_curve, \
-mixing, scale, dropout, shared_layers, n_sources, per_position, precision_prior, noise, reg_covar, \
-standardize, init, n_init, n_blocks, em_every, posterior_temperature, m_step, max_epochs, \
-batch_size, optimizer, learning_rate, schedule, warmup, min_learning_rate, betas, weight_decay, \
-clip_norm, clip_value, early_stopping, validation_fraction, patience, compile, device, dtype, \
-random_state, warm_start, checkpoint, callback, verbose
+mixed_precision, mixing, scale, dropout, shared_layers, n_sources, per_position, precision_prior, \
+noise, reg_covar, standardize, init, n_init, n_blocks, em_every, posterior_temperature, m_step, \
+max_epochs, batch_size, optimizer, learning_rate, schedule, warmup, min_learning_rate, betas, \
+weight_decay, clip_norm, clip_value, early_stopping, validation_fraction, patience, compile, \
+device, dtype, random_state, warm_start, checkpoint, callback, verbose
         As for :class:`mixflow.GenMM`, for every class alike; ``batch_size`` counts the samples
         of one class. ``n_components=1`` with ``n_sources=K`` makes every class a LatMM.
 
@@ -97,6 +97,7 @@ random_state, warm_start, checkpoint, callback, verbose
         n_levels: int = 2,
         positional_bias: bool = False,
         tone_curve: bool = False,
+        mixed_precision: bool = False,
         mixing: Mixing = "rotation",
         scale: Scale = "tanh",
         dropout: float = 0.0,

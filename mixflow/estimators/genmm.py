@@ -17,8 +17,8 @@ class GenMM(EMDensity):
     image_shape
         (C, H, W) makes every flow a Glow on images; X is then (N, C H W) or (N, C, H, W).
         None takes feature vectors.
-    n_layers, hidden_features, hidden_layers, n_levels, positional_bias, tone_curve, mixing, \
-scale, dropout
+    n_layers, hidden_features, hidden_layers, n_levels, positional_bias, tone_curve, \
+mixed_precision, mixing, scale, dropout
         The flow's architecture, see :class:`mixflow.flows.VectorFlow` and
         :class:`mixflow.flows.Glow` (where ``n_layers`` counts the steps of a level).
     shared_layers

@@ -42,7 +42,7 @@ class LatMM(EMDensity):
         Number of LatMMs with ``n_components / n_blocks`` Gaussians and a flow each, pooled with
         equal weights.
     image_shape, n_layers, hidden_features, hidden_layers, n_levels, positional_bias, tone_curve, \
-mixing, scale, dropout, noise, reg_covar, standardize, init, n_init, em_every, \
+mixed_precision, mixing, scale, dropout, noise, reg_covar, standardize, init, n_init, em_every, \
 posterior_temperature, m_step, max_epochs, batch_size, optimizer, learning_rate, schedule, \
 warmup, min_learning_rate, betas, weight_decay, clip_norm, clip_value, early_stopping, \
 validation_fraction, patience, compile, device, dtype, random_state, warm_start, checkpoint, \
@@ -81,6 +81,7 @@ callback, verbose
         n_levels: int = 2,
         positional_bias: bool = False,
         tone_curve: bool = False,
+        mixed_precision: bool = False,
         mixing: Mixing = "rotation",
         scale: Scale = "tanh",
         dropout: float = 0.0,

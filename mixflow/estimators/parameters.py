@@ -25,6 +25,7 @@ class EMParameters(FlowEstimator):
 
     _parameter_constraints: dict[str, list[Any]] = {
         **FlowEstimator._parameter_constraints,
+        "mixed_precision": ["boolean"],
         "n_sources": [Interval(Integral, 0, None, closed="left")],
         "per_position": ["boolean"],
         "precision_prior": [None, tuple, list],
@@ -54,6 +55,7 @@ class EMParameters(FlowEstimator):
         n_levels: int = 2,
         positional_bias: bool = False,
         tone_curve: bool = False,
+        mixed_precision: bool = False,
         mixing: Mixing = "rotation",
         scale: Scale = "tanh",
         dropout: float = 0.0,
@@ -101,6 +103,7 @@ class EMParameters(FlowEstimator):
         self.n_levels = n_levels
         self.positional_bias = positional_bias
         self.tone_curve = tone_curve
+        self.mixed_precision = mixed_precision
         self.mixing = mixing
         self.scale = scale
         self.dropout = dropout

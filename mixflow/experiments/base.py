@@ -139,10 +139,14 @@ class Answer:
         Published metric name -> the metric of our rows.
     stand_ins
         Published ``model`` that we do not run -> our ``(model, setting)`` beside it.
+    first
+        Rows of this experiment stand for the target where there are any, and those of others that
+        answer it, too, do not count: a run that is nearer to what was published than theirs.
     """
 
     metrics: Mapping[str, str]
     stand_ins: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    first: bool = False
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,8 @@ class GlowLevel(Bijection):
 
     Parameters
     ----------
-    n_components, image_shape, n_steps, hidden_features, scale, positional_bias, tone_curve
+    n_components, image_shape, n_steps, hidden_features, scale, mixed_precision, positional_bias, \
+tone_curve
         As for :class:`Glow`.
     """
 
@@ -164,12 +165,18 @@ class GlowLevel(Bijection):
         n_steps: int,
         hidden_features: int = 64,
         scale: Scale = "tanh",
+        mixed_precision: bool = False,
         positional_bias: bool = False,
         tone_curve: bool = False,
     ) -> None:
         shape = _checked_shape(image_shape, 1)
         super().__init__(n_components, image_shape)
-        network = partial(ConvNet, n_components, hidden_features=hidden_features)
+        network = partial(
+            ConvNet,
+            n_components,
+            hidden_features=hidden_features,
+            mixed_precision=mixed_precision,
+        )
         self.level = _level(
             n_components, shape, n_steps, network, scale, positional_bias, tone_curve
         )

@@ -87,8 +87,8 @@ class _Source:
         answer = self.experiment.answers.get(target.item)
         paper = self.experiment.name.split("/")[0]
         if answer is None or paper != target.paper:
-            return self.rows.iloc[:0].assign(same_dataset=False)
-        return _select(self.rows, target, answer)
+            return self.rows.iloc[:0].assign(same_dataset=False, first=False)
+        return _select(self.rows, target, answer).assign(first=answer.first)
 
 
 def _select(rows: pd.DataFrame, target: Target, answer: Answer) -> pd.DataFrame:
@@ -132,6 +132,7 @@ def _evidence(target: Target, sources: Iterable[_Source]) -> Evidence | None:
     for profile in reversed(PROFILES):
         here = same[same["profile"] == profile]
         if len(here):
+            here = here[here["first"]] if here["first"].any() else here
             # One vote a seed: a row that several runs repeat is no extra evidence.
             per_seed = here.groupby("seed")["value"].mean().to_numpy(dtype=np.float64)
             return Evidence(profile, per_seed, _digests(here))

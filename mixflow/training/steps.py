@@ -29,7 +29,10 @@ def new_optimizer(
         "capturable": on_gpu,
     }
     if settings.optimizer == "muon":
-        return Muon(objective.module.named_parameters(), **how)
+        parts = objective.module.modules()
+        mixed = any(getattr(part, "mixed_precision", False) for part in parts)
+        dtype = torch.bfloat16 if mixed else None
+        return Muon(objective.module.named_parameters(), dtype=dtype, **how)
     return torch.optim.AdamW(objective.module.parameters(), **how)
 
 

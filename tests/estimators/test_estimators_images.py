@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from mixflow import GenMM, LatMM, MixtureClassifier, VMoNF, load
 from mixflow.flows import ToneCurve
@@ -62,3 +63,18 @@ def test_what_flows_of_images_may_know_reaches_them_and_is_saved(kind, shared_la
     assert [curve.event_shape for curve in curves] == [(8, 8, 1)], "one, of the pixels"
     again = load(model.save(tmp_path / "model"))
     np.testing.assert_array_equal(again.score_samples(FLOATS), model.score_samples(FLOATS))
+
+
+@pytest.mark.parametrize("kind", [GenMM, LatMM])
+@pytest.mark.parametrize("shared_layers", [0, 1])
+def test_networks_train_in_bfloat16_and_densities_are_of_full_precision(kind, shared_layers):
+    settings = QUICK | {"mixed_precision": True, "max_epochs": 3, "random_state": 0}
+    if kind is not LatMM:
+        settings["shared_layers"] = shared_layers
+    model, plain = (kind(2, **settings | {"mixed_precision": m}).fit(FLOATS) for m in (True, False))
+    trained = torch.nn.utils.parameters_to_vector(model.mixture_.parameters())
+    other = torch.nn.utils.parameters_to_vector(plain.mixture_.parameters())
+    assert not torch.equal(trained, other), "it has no effect"
+    plain.mixture_.load_state_dict(model.mixture_.state_dict())
+    np.testing.assert_array_equal(model.score_samples(FLOATS), plain.score_samples(FLOATS))
+    assert abs(model.score(FLOATS) - plain.fit(FLOATS).score(FLOATS)) < 0.01 * 64

@@ -60,7 +60,18 @@ def run(config: Images, context: RunContext) -> Result:
     images = load_images(config.dataset, part=config.part).to(context.device)
     start = time.perf_counter()
     mixture, found = _fit(config, context, images)
-    seconds = time.perf_counter() - start
+    return measured(config, context, images, mixture, found, time.perf_counter() - start)
+
+
+def measured(
+    config: Images,
+    context: RunContext,
+    images: ImageSet,
+    mixture: Mixture,
+    found: Mapping[str, np.ndarray],
+    seconds: float,
+) -> Result:
+    """Return what is measured of a mixture, trained in so many seconds along a curve."""
     weights = single_flow.settle(mixture)
     name = ", ".join([config.model, *config.additions])
     measures = Measures(config.dataset, name, config.n_components, config.seed)
