@@ -42,6 +42,7 @@ from mixflow.training import EM, EMSettings, Groups, LoopSettings, fit
 
 SETTINGS = "hparams/GenMM/k4hc512mnist.json"
 EM_EVERY, CLASSES, OF_CLASS = 5, 26, 13333 / 26
+LIMIT = 0.01  # nat/pixel by which mixed precision may move a log density
 Epoch = Callable[[], float]  # returns seconds
 
 
@@ -103,9 +104,22 @@ def image_epoch(k: int, x: Tensor, hidden: int, *, mixed_precision: bool = False
 
     def epoch() -> float:
         em.fresh = True  # the E-step that ended the last round stands: one in EM_EVERY epochs
-        return seconds_of(lambda: fit(em, loop)) / EM_EVERY
+        seconds = seconds_of(lambda: fit(em, loop)) / EM_EVERY
+        check_density(em.mixture, x[:64])
+        return seconds
 
     return epoch
+
+
+@torch.no_grad()
+def check_density(mixture: GenMM, x: Tensor) -> None:
+    """Stop where mixed precision, that of training, moves a log density by too much."""
+    shown = x.expand(mixture.n_components, *x.shape)
+    full, mixed = (mixture.train(training).log_prob_each(shown) for training in (False, True))
+    mixture.eval()
+    moved = float((full - mixed).abs().mean()) / x[0].numel()
+    if moved > LIMIT:
+        raise SystemExit(f"mixed precision moves the log density by {moved:.4f} nat/pixel")
 
 
 def images(folder: Path, sizes: list[int], rounds: int, hidden: int) -> list[common.Row]:

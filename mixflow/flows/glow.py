@@ -40,9 +40,10 @@ class Glow(Bijection):
     scale
         The coupling's scale function; ``"sigmoid"`` is the published one.
     mixed_precision
-        Let the couplings' networks compute in bfloat16 while training: about twice as fast where
-        the processor has it. The log densities of images move by about 1e-4 nats a pixel; in eval
-        mode, as for responsibilities, they are of full precision.
+        Let the couplings' networks compute in bfloat16 while training, on a processor that has it:
+        2.5 times as fast at 512 features on a CPU with AVX-512 BF16, slower where it is emulated.
+        The log densities of images move by about 1e-4 nats a pixel; in eval mode, as for
+        responsibilities, they are of full precision.
     positional_bias
         Let the couplings' networks know where in the image they are, by a learned bias of their
         first hidden layer at every pixel. Not in the papers; for images whose pixels hang together
