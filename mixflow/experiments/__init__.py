@@ -26,6 +26,7 @@ _MODULES = {
     "em-gm/equal-steps": "mixflow.experiments.em_gm.images.equal_steps",
     "em-gm/features": "mixflow.experiments.em_gm.images.features",
     "em-gm/figures-3-6": "mixflow.experiments.em_gm.images.figures_3_6",
+    "em-gm/further-epochs": "mixflow.experiments.em_gm.images.further_epochs",
     "em-gm/hybrids": "mixflow.experiments.em_gm.images.hybrids",
     "em-gm/image-doubt": "mixflow.experiments.em_gm.images.doubt",
     "em-gm/interpolation": "mixflow.experiments.em_gm.images.interpolation",

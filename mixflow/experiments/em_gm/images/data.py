@@ -169,3 +169,8 @@ def nll_per_pixel(
 def nats_per_pixel(log_prob: Values, n_pixels: int) -> Values:
     r"""Return :math:`-\log p / D + \log 256`, from log densities of images in nats."""
     return math.log(LEVELS) - log_prob / n_pixels
+
+
+def log_density(nll: Values, n_pixels: int) -> Values:
+    """Return log densities of images in nats, from what :func:`nats_per_pixel` makes of them."""
+    return (math.log(LEVELS) - nll) * n_pixels
