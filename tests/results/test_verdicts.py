@@ -1,10 +1,12 @@
 import math
 import sys
+import types
 from dataclasses import replace
 
 import pytest
 
-from mixflow.experiments.base import Result
+from mixflow import experiments
+from mixflow.experiments.base import Answer, Result
 from mixflow.results import Store, load_targets, status_table
 from mixflow.results.status import STATUS_COLUMNS
 from mixflow.results.targets import parse_targets
@@ -135,6 +137,22 @@ def test_runs_from_before_a_parameter_was_added_still_count(store, toy):
     put(store, toy, profile="laptop", seed=1)
     put(store, toy, profile="laptop", seed=2, shape="square")
     assert status(store, ACCURACY)["seeds"] == 2, "the square one is off the plan"
+
+
+def test_an_answer_that_comes_first_stands_alone(store, toy, monkeypatch):
+    nearer = types.ModuleType("mixflow_nearer")
+    answers = {"table-2": Answer({"test_accuracy": "accuracy"}, first=True)}
+    nearer.EXPERIMENT = replace(toy.experiment, name="toy/nearer", answers=answers)
+    monkeypatch.setitem(sys.modules, "mixflow_nearer", nearer)
+    modules = {toy.name: "mixflow_toy", "toy/nearer": "mixflow_nearer"}
+    monkeypatch.setattr(experiments, "_MODULES", modules)
+    put(store, toy, profile="laptop", seed=0)
+    config = toy.config(profile="laptop", seed=1)
+    store.save("toy/nearer", config, Result(toy.rows(config)), {})
+    line = status(store, ACCURACY)
+    assert (line["runs"], line["seeds"]) == (config.digest(), 1)
+    put(store, toy, profile="smoke", n_components=2)
+    assert status(store, target(setting="K=2"))["verdict"] == "smoke only", "it has no such row"
 
 
 def test_larger_profile_on_other_data_is_not_run(store, toy):

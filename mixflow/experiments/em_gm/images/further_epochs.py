@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from mixflow.experiments.base import Answer, Experiment, Result, RunContext
 from mixflow.experiments.em_gm.images import models, single_flow, table_1
-from mixflow.experiments.em_gm.images.data import ImageSet, load_images, log_density
+from mixflow.experiments.em_gm.images.compute import (
+    PUBLISHED_EPOCHS,
+    epochs_of,
+    say_time,
+    value_of,
+)
+from mixflow.experiments.em_gm.images.data import TITLES, ImageSet, load_images, log_density
+from mixflow.experiments.em_gm.images.summary import published
 from mixflow.experiments.em_gm.images.table_1 import Images
 from mixflow.experiments.models import unpack_weights
 from mixflow.mixtures import GenMM
+from mixflow.results import Target
+from mixflow.results.store import StoredRun
 
 NAME = "em-gm/further-epochs"
 # How this flow is trained, which says nothing of how table I's was.
@@ -53,7 +62,7 @@ def _of_table_1(
         "epoch": np.asarray(stored.arrays["curve_epoch"]),
         "log_likelihood": log_density(np.asarray(stored.arrays["curve_nll"]), images.n_pixels),
     }
-    return mixture, curve, stored.config["base_epochs"] + stored.config["epochs"]
+    return mixture, curve, epochs_of(stored.config)
 
 
 def plan(profile: str) -> Sequence[Mapping[str, Any]]:
@@ -81,3 +90,43 @@ EXPERIMENT = Experiment(
     # The flow that was trained for longest is nearest to the paper's.
     answers={"table-1": Answer(metrics={"nll_nat_per_pixel": "nll_train"}, first=True)},
 )
+
+
+def say(runs: Iterable[StoredRun], single: Iterable[StoredRun], targets: Iterable[Target]) -> str:
+    """Return, in Markdown, what further epochs changed, beside what the paper reaches.
+
+    Parameters
+    ----------
+    runs
+        Of ``em-gm/further-epochs``.
+    single
+        Of ``em-gm/table-1``: the flows that they went on from.
+    targets
+        Published numbers.
+    """
+    ones = {
+        (run.config["dataset"], run.config["seed"]): run
+        for run in single
+        if run.config["n_components"] == 1
+    }
+    printed, said = published(targets), []
+    for run in runs:
+        dataset, config = run.config["dataset"], run.config
+        one = ones.get((dataset, config["seed"]))
+        if one is None:
+            continue
+        train, held_out, distance = (
+            [value_of(of, metric) for of in (one, run)]
+            for metric in ("nll_train", "nll_held_out", "FID")
+        )
+        goal = printed.get(dataset, {}).get(1)
+        beside = "" if goal is None else f" (published, {PUBLISHED_EPOCHS} epochs: {goal:.4f})"
+        said.append(
+            f"- **{TITLES[dataset]}**: {epochs_of(one.config)} epochs, then {config['epochs']} "
+            f"more by {config['optimizer'].capitalize()} at a learning rate of at most "
+            f"{config['learning_rate']:g}. NLL of training images {train[0]:.4f}, then "
+            f"**{train[1]:.4f}**{beside}; of held-out ones {held_out[0]:.4f}, then "
+            f"{held_out[1]:.4f}; Fréchet distance {distance[0]:.2f}, then {distance[1]:.2f}. "
+            f"{say_time(run)}"
+        )
+    return "\n".join(said)
