@@ -28,7 +28,7 @@ ONE_BY_ONE, REPLAYED = "one by one", "replayed"
 
 def published(k: int, device: torch.device, hidden: int | None) -> EM:
     """Return EM of K flows as the paper's profile has them, ready to step."""
-    # A CPU has no bfloat16 worth the name; there this is only a check of the benchmark.
+    # On a CPU, which may have no bfloat16, this is only a check of the benchmark.
     values: dict[str, Any] = {"mixed_precision": device.type == "cuda"}
     if hidden is not None:
         values["hidden_features"] = hidden

@@ -38,6 +38,7 @@ from mixflow.experiments.em_gm.images.models import NOISE
 from mixflow.experiments.em_gm.table_2.recipes import PUBLISHED_TRAINING, recipe
 from mixflow.flows import Glow
 from mixflow.mixtures import GenMM
+from mixflow.mixtures.base import Mixture
 from mixflow.training import EM, EMSettings, Groups, LoopSettings, fit
 
 SETTINGS = "hparams/GenMM/k4hc512mnist.json"
@@ -112,7 +113,7 @@ def image_epoch(k: int, x: Tensor, hidden: int, *, mixed_precision: bool = False
 
 
 @torch.no_grad()
-def check_density(mixture: GenMM, x: Tensor) -> None:
+def check_density(mixture: Mixture, x: Tensor) -> None:
     """Stop where mixed precision, that of training, moves a log density by too much."""
     shown = x.expand(mixture.n_components, *x.shape)
     full, mixed = (mixture.train(training).log_prob_each(shown) for training in (False, True))
