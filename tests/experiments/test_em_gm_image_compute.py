@@ -43,6 +43,8 @@ def test_training_time_is_said_in_minutes(threads, said):
     record = {"costs": {"fit_seconds": 4500.0}, "torch_threads": threads}
     run = SimpleNamespace(provenance=record)
     assert compute.say_time(run) == f"Training took 75 minutes on {said}"
+    record["resumed"] = True
+    assert compute.say_time(run) == f"What followed its last interruption took 75 minutes on {said}"
 
 
 def a_run(k, nll, epochs=8, model="GenMM", dataset="mnist"):

@@ -128,7 +128,9 @@ def say_time(run: StoredRun) -> str:
     """Return, in Markdown, how long a run trained; the single flow's epochs only if it did them."""
     minutes = run.provenance["costs"]["fit_seconds"] / 60
     threads = run.provenance["torch_threads"]
-    return f"Training took {minutes:.0f} minutes on {threads} thread{'s' if threads > 1 else ''}."
+    # Seconds are counted anew after an interruption.
+    what = "What followed its last interruption" if run.provenance.get("resumed") else "Training"
+    return f"{what} took {minutes:.0f} minutes on {threads} thread{'s' if threads > 1 else ''}."
 
 
 def say_pace(shorter: StoredRun, longer: StoredRun) -> str:
