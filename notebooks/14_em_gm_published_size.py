@@ -92,8 +92,8 @@ published_size.table(page.runs, small.runs, load_targets()).style.hide(axis="ind
 #
 # The paper prints the lowest NLL of its 400 epochs. These flows go on from those above, whose
 # learning rate had come down to zero, with a new rise and fall of it. They were trained on the two
-# cores of a laptop, with the couplings' networks in bfloat16; table I's verdict for K = 1 is of
-# them.
+# cores of a laptop, with the couplings' networks in bfloat16; where there is such a flow, table I's
+# verdict for K = 1 is of it.
 
 # %% tags=["hide-input"]
 further = Page("em-gm/further-epochs", profile)
