@@ -6,44 +6,13 @@ Flows of EM-GM's table I, at laptop size and at the published one. The two kinds
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from typing import Literal
-
-import torch
 
 from benchmarks import common
-from mixflow.experiments import find
+from benchmarks.image_steps import IMAGE_SHAPE, config_of, stepper
 from mixflow.experiments.em_gm.images.models import new_flow
-from mixflow.experiments.em_gm.images.table_1 import Images
 
-IMAGE_SHAPE = (1, 32, 32)
 KINDS = {"float32": False, "bfloat16": True}
-Size = Literal["laptop", "paper"]
-SIZES: tuple[tuple[Size, int], ...] = (("laptop", 1), ("laptop", 7), ("paper", 1))  # profile, K
-
-
-def sized(profile: Size, *, mixed: bool) -> Images:
-    """Return table I's config at a profile, in one of the precisions."""
-    config = find("em-gm/table-1").configure(profile, mixed_precision=mixed)
-    assert isinstance(config, Images)
-    return config
-
-
-def stepper(config: Images, k: int) -> Callable[[], None]:
-    """Return a training step of K flows, and take the first, which sets what depends on data."""
-    mixture = new_flow(config, IMAGE_SHAPE, k)
-    x = torch.rand(k, config.batch_size, *IMAGE_SHAPE) - 0.5
-    mixture.flow.initialize(x)
-    mixture.train()
-    optimizer = torch.optim.AdamW(mixture.parameters(), lr=1e-4, fused=True)
-
-    def step() -> None:
-        optimizer.zero_grad()
-        (-mixture.log_prob_each(x).mean()).backward()
-        optimizer.step()
-
-    step()
-    return step
+SIZES = (("laptop", 1), ("laptop", 7), ("paper", 1))  # profile, K
 
 
 def main() -> None:
@@ -53,8 +22,11 @@ def main() -> None:
     arguments = common.parse(parser, "precision", threads=1)
     rows = []
     for profile, k in SIZES:
-        configs = {name: sized(profile, mixed=mixed) for name, mixed in KINDS.items()}
-        steps = {name: stepper(config, k) for name, config in configs.items()}
+        configs = {name: config_of(profile, mixed_precision=mixed) for name, mixed in KINDS.items()}
+        steps = {
+            name: stepper(new_flow(config, IMAGE_SHAPE, k), config.batch_size)
+            for name, config in configs.items()
+        }
         times = common.interleave(steps, repetitions=arguments.repetitions, steps=1)
         rows += [
             {

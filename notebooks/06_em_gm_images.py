@@ -145,7 +145,9 @@ Markdown(" ".join(said))
 # ## The published size, on a GPU
 
 # %% tags=["hide-input"]
-Markdown(published_size.say(page.at("paper").runs, page.at("laptop").runs, load_targets()))
+further = Page("em-gm/further-epochs", profile).at("paper")
+sizes = [page.at(name).runs for name in ("paper", "laptop")]
+Markdown(published_size.say(*sizes, load_targets(), further.runs))
 
 # %% [markdown]
 # [The page of the published size](14_em_gm_published_size) has these models.

@@ -42,8 +42,9 @@ class Glow(Bijection):
     mixed_precision
         Let the couplings' networks compute in bfloat16 while training, on a processor that has it:
         2.7 times as fast at 512 features on a CPU with AVX-512 BF16, slower where it is emulated.
-        The log densities of images move by about 1e-4 nats a pixel; in eval mode, as for
-        responsibilities, they are of full precision.
+        The log densities of images move, by some 1e-4 nats a pixel at 64 features after a few
+        epochs, and by 3e-3 on average at 512 after 165 (single images by up to 0.04). In eval mode,
+        as for responsibilities, they are of full precision.
     positional_bias
         Let the couplings' networks know where in the image they are, by a learned bias of their
         first hidden layer at every pixel. Not in the papers; for images whose pixels hang together

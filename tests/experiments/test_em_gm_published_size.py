@@ -68,6 +68,19 @@ def test_it_says_what_is_met_and_what_held_out_images_say(large, small):
     assert "in 1 of 1 cases" in said
 
 
+def test_flows_that_were_trained_for_longer_stand_for_the_others(small):
+    large = [
+        run("fashion-mnist", 1, nll_train=2.40, nll_held_out=2.60, FID=8.0),
+        run("fashion-mnist", 3, nll_train=2.30, nll_held_out=2.70, FID=6.0),
+    ]
+    further = [run("fashion-mnist", 1, nll_train=2.35, nll_held_out=2.70, FID=8.0)]
+    assert "**1 of these are met** (noise shared by all components). " in (
+        published_size.say(large, small, load_targets()) + " "
+    )
+    said = published_size.say(large, small, load_targets(), further)
+    assert "**1 of these are met** (noise shared by all components), **2** with the flows" in said
+
+
 @pytest.fixture
 def divided():
     """K = 1 and 3 of GenMM and LatMM on MNIST, with what noise of their own gives."""

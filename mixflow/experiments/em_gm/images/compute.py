@@ -25,6 +25,15 @@ def epochs_of(config: Mapping[str, int]) -> int:
     return config["base_epochs"] + config["epochs"]
 
 
+def single_flows(runs: Iterable[StoredRun]) -> dict[tuple[str, int], StoredRun]:
+    """Return the runs of one flow, by data set and seed."""
+    return {
+        (run.config["dataset"], run.config["seed"]): run
+        for run in runs
+        if run.config["n_components"] == 1
+    }
+
+
 def flops_of_image(costs: Mapping[str, float]) -> float:
     """Return the FLOPs of one image in training, forward and backward."""
     return sum(value for name, value in costs.items() if name.startswith("FLOPs of an image"))

@@ -7,7 +7,7 @@ from typing import Any
 
 from mixflow.experiments.base import Experiment
 from mixflow.experiments.em_gm.images import table_1
-from mixflow.experiments.em_gm.images.compute import value_of
+from mixflow.experiments.em_gm.images.compute import single_flows, value_of
 from mixflow.experiments.em_gm.images.data import TITLES
 from mixflow.experiments.em_gm.images.summary import published_gains
 from mixflow.results import Target
@@ -56,18 +56,13 @@ def say(runs: Iterable[StoredRun], single: Iterable[StoredRun], targets: Iterabl
     targets
         Published numbers.
     """
-    ones = {
-        (run.config["dataset"], run.config["seed"]): value_of(run, "nll_train")
-        for run in single
-        if run.config["n_components"] == 1
-    }
-    printed, said = published_gains(targets), []
+    ones, printed, said = single_flows(single), published_gains(targets), []
     for run in runs:
         dataset, k = run.config["dataset"], run.config["n_components"]
         one = ones.get((dataset, run.config["seed"]))
         if one is None:
             continue
-        shared = one - value_of(run, "nll_train")
+        shared = value_of(one, "nll_train") - value_of(run, "nll_train")
         own = shared + value_of(run, "gain_own_noise")
         line = f"{shared:+.4f} nat/pixel with shared noise, {own:+.4f} with noise of their own"
         if k in printed.get(dataset, {}):

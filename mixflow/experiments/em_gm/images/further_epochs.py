@@ -14,6 +14,7 @@ from mixflow.experiments.em_gm.images.compute import (
     PUBLISHED_EPOCHS,
     epochs_of,
     say_time,
+    single_flows,
     value_of,
 )
 from mixflow.experiments.em_gm.images.data import TITLES, ImageSet, load_images, log_density
@@ -103,12 +104,7 @@ def say(runs: Iterable[StoredRun], single: Iterable[StoredRun], targets: Iterabl
     targets
         Published numbers.
     """
-    ones = {
-        (run.config["dataset"], run.config["seed"]): run
-        for run in single
-        if run.config["n_components"] == 1
-    }
-    printed, said = published(targets), []
+    ones, printed, said = single_flows(single), published(targets), []
     for run in runs:
         dataset, config = run.config["dataset"], run.config
         one = ones.get((dataset, config["seed"]))

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from mixflow.experiments.em_gm.images.compute import PUBLISHED_EPOCHS, epochs_of
+from mixflow.experiments.em_gm.images.compute import PUBLISHED_EPOCHS, epochs_of, single_flows
 from mixflow.experiments.em_gm.images.data import TITLES, load_images
 from mixflow.experiments.em_gm.images.measures import COPIES
 from mixflow.experiments.em_gm.images.summary import COPIED, gains, published, published_gains
@@ -93,19 +93,27 @@ def _written(values: Values, of: Of, metric: str, digits: int = 4) -> str:
     return f"{values[of][metric]:.{digits}f}" if metric in values.get(of, {}) else ""
 
 
-def say(runs: Sequence[StoredRun], smaller: Sequence[StoredRun], targets: Iterable[Target]) -> str:
+def say(
+    runs: Sequence[StoredRun],
+    smaller: Sequence[StoredRun],
+    targets: Iterable[Target],
+    further: Sequence[StoredRun] = (),
+) -> str:
     """Return, in Markdown, what was run, what of table I it meets, and what held-out images say.
 
     Parameters
     ----------
     runs, smaller, targets
         As of :func:`table`.
+    further
+        Of ``em-gm/further-epochs``: some of the flows, trained on.
     """
     if not runs:
         return MISSING
     large, small = measured(runs), measured(smaller)
     config = runs[0].config
     steps = "-".join(map(str, config["n_steps"]))
+    targets = list(targets)
     verdicts = _verdicts(runs, targets)
     there = [verdict for verdict in verdicts if verdict != "not run"]
     said = (
@@ -113,8 +121,15 @@ def say(runs: Sequence[StoredRun], smaller: Sequence[StoredRun], targets: Iterab
         f"batches of {config['batch_size']}), for {epochs_of(config)} epochs where the paper takes "
         f"{PUBLISHED_EPOCHS}: of the {len(verdicts)} numbers of table I {len(there)} were run, and "
         f"**{len(there) - there.count('short')} of these are met** (noise shared by all "
-        "components)."
+        "components)"
     )
+    if further:
+        again = single_flows(further)
+        kept = [run for of, run in single_flows(runs).items() if of not in again]
+        kept += [run for run in runs if run.config["n_components"] > 1]
+        met = [v for v in _verdicts([*kept, *further], targets) if v not in ("short", "not run")]
+        said += f", **{len(met)}** with the flows that were trained for longer"
+    said += "."
     both = [of for of in large if of in small]
     if not both:
         return said
