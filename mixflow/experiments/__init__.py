@@ -20,6 +20,7 @@ __all__ = [
 
 # Name -> module; modules are imported only when asked for. Each defines EXPERIMENT.
 _MODULES = {
+    "em-gm/average-or-divide": "mixflow.experiments.em_gm.table_2.average_or_divide",
     "em-gm/beyond-glow": "mixflow.experiments.em_gm.images.beyond_glow",
     "em-gm/classifier": "mixflow.experiments.em_gm.classifier.experiment",
     "em-gm/convergence": "mixflow.experiments.em_gm.convergence",
