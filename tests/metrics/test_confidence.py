@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy.special import log_softmax
 from sklearn.metrics import brier_score_loss, log_loss
+from torchmetrics.functional.classification import multiclass_calibration_error
 
 from mixflow.metrics.confidence import (
     accuracy_by_coverage,
@@ -36,10 +38,8 @@ def test_reliability_by_hand():
 
 
 def test_the_calibration_error_is_that_of_torchmetrics(honest):
-    torch = pytest.importorskip("torch")
-    torchmetrics = pytest.importorskip("torchmetrics.functional.classification")
     log_proba, y = honest
-    theirs = torchmetrics.multiclass_calibration_error(
+    theirs = multiclass_calibration_error(
         torch.as_tensor(np.exp(log_proba)), torch.as_tensor(y), num_classes=5, n_bins=15
     )
     ours = expected_calibration_error(reliability(np.exp(log_proba), y))

@@ -5,6 +5,7 @@ import doctest
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from mixflow.metrics import features
 from mixflow.metrics.features import FeatureNetwork, as_images
@@ -48,11 +49,10 @@ def test_batches_and_training_mode_change_nothing(network):
 
 
 def test_images_as_published_are_enlarged_as_pil_does(network):
-    image = pytest.importorskip("PIL.Image")
     published = (images(3) * 255).astype(np.uint8)
     by_pil = np.stack(
         [
-            np.asarray(image.fromarray(x[0]).resize((32, 32), image.Resampling.BILINEAR))
+            np.asarray(Image.fromarray(x[0]).resize((32, 32), Image.Resampling.BILINEAR))
             for x in published
         ]
     )[:, None]

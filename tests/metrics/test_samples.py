@@ -6,9 +6,12 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from scipy.linalg import sqrtm
 from scipy.spatial.transform import Rotation
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
+from torchmetrics.image.fid import FrechetInceptionDistance
+from torchmetrics.image.inception import InceptionScore
 
 from mixflow.metrics import neighbors, samples
 from mixflow.metrics.samples import (
@@ -77,18 +80,15 @@ def test_frechet_distance_is_that_of_the_matrix_square_root(seed):
 
 
 def test_frechet_distance_and_inception_score_are_those_of_torchmetrics():
-    torch = pytest.importorskip("torch")
-    fid = pytest.importorskip("torchmetrics.image.fid")
-    inception = pytest.importorskip("torchmetrics.image.inception")
     x, y = two_sets(5)
     features = torch.nn.Identity()
     features.num_features = x.shape[1]
-    theirs = fid.FrechetInceptionDistance(features).set_dtype(torch.float64)
+    theirs = FrechetInceptionDistance(features).set_dtype(torch.float64)
     theirs.update(torch.as_tensor(x), real=True)
     theirs.update(torch.as_tensor(y), real=False)
     assert frechet_distance(x, y) == pytest.approx(theirs.compute().item(), rel=1e-9)
     with pytest.warns(UserWarning, match="buffer"):
-        score = inception.InceptionScore(torch.nn.Identity(), splits=2)
+        score = InceptionScore(torch.nn.Identity(), splits=2)
     score.update(torch.as_tensor(np.concatenate([y, y])))
     with torch.random.fork_rng([]):  # it shuffles with the global generator
         torch.manual_seed(0)
