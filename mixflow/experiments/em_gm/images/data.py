@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from mixflow import datasets
 from mixflow.datasets.split import Split
 from mixflow.mixtures.base import Mixture
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 ImageSetName = Literal["mnist", "fashion-mnist", "digits"]
 ImagePart = Literal["t10k", "train"]
@@ -112,6 +114,8 @@ def _prepared(images: np.ndarray, dataset: str, padded: bool) -> Tensor:
 
 def resized(image: np.ndarray) -> Image.Image:
     """Return a grey image (H, W) as the released code of EM-GM resizes it."""
+    from PIL import Image  # of the extra book: experiments are listed without it
+
     return Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
 
 
