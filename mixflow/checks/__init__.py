@@ -10,7 +10,7 @@ from mixflow.checks.pages import check_built_book, check_figures, check_notebook
 from mixflow.checks.stored import check_results, check_targets
 from mixflow.results.store import Store
 
-__all__ = ["CHECKS", "run_checks"]
+__all__ = ["ANYWHERE", "CHECKS", "run_checks"]
 
 CHECKS: dict[str, Callable[[Path, Store], list[str]]] = {
     "results": check_results,
@@ -20,6 +20,7 @@ CHECKS: dict[str, Callable[[Path, Store], list[str]]] = {
     "figures": check_figures,
     "built-book": check_built_book,
 }
+ANYWHERE = ("results", "targets")  # the others read files of a checkout
 
 
 def run_checks(

@@ -40,6 +40,8 @@ def _is_typers_own(error: Exception) -> bool:
 
 
 def _message(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error.name} is not installed; it comes with: pip install 'mixflow[book]'"
     if isinstance(error, ValueError | OSError) and str(error):
         return str(error)  # ours, or the system's: written to be read
     return f"{type(error).__name__}: {error} ('mixflow --debug ...' shows where)"

@@ -241,13 +241,20 @@ def check(
 
     Checks: results, targets, commands, notebooks, figures, built-book.
     """
-    from mixflow.checks import CHECKS, run_checks
+    from mixflow.checks import ANYWHERE, CHECKS, run_checks
     from mixflow.cli.values import require
+    from mixflow.experiments import ParameterError
     from mixflow.results import Store, find_checkout
 
     for name in only or ():
         require("check", name, CHECKS)
-    problems = run_checks(find_checkout() or Path.cwd(), Store(results), only or list(CHECKS))
+    checkout, names = find_checkout(), only or list(CHECKS)
+    if checkout is None and not set(names) <= set(ANYWHERE):
+        raise ParameterError(
+            "go to a checkout of mixflow, whose pages are checked, or ask for what needs none: "
+            f"mixflow check {' '.join(ANYWHERE)}"
+        )
+    problems = run_checks(checkout or Path.cwd(), Store(results), names)
     for name, lines in problems.items():
         typer.echo(f"{name}: {len(lines) or 'no'} problem{'s' if len(lines) > 1 else ''}")
         for line in lines:

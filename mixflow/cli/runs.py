@@ -54,7 +54,7 @@ def run_all(
     """Execute the configs one after the other.
 
     A run that fails does not stop the others; what would fail them all (bad parameters,
-    data that is not there, a full disk) does, and is raised.
+    data or a package that is not there, a full disk) does, and is raised.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def run_all(
         waiting -= 1
         try:
             runs.append(_execute(experiment, config, store, how))
-        except (ParameterError, DatasetError, StoreError):
+        except (ParameterError, DatasetError, StoreError, ModuleNotFoundError):
             raise
         except Exception as error:
             if how.debug:
