@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mixflow needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=...")'
 	test -x $(BIN)/pip || "$(PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[book,test,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[book,slurm,test,dev]'
 	@touch $@
 
 book: env  ## execute the notebooks and build the book
