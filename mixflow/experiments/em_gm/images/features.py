@@ -15,8 +15,8 @@ from torch import Tensor
 
 from mixflow import datasets
 from mixflow.experiments.base import Config, Experiment, Profile, Result, RunContext
+from mixflow.experiments.em_gm.images.feature_network import FeatureNetwork
 from mixflow.experiments.models import pack_weights, unpack_weights
-from mixflow.metrics.features import FeatureNetwork
 from mixflow.results.store import Store, StoredRun
 from mixflow.training.checkpoints import digest
 from mixflow.training.loop import fit
@@ -125,7 +125,7 @@ def load_feature_network(
     -------
     FeatureNetwork
         Its ``source`` names the run. It takes floats in [0, 1], 28 x 28 or 32 x 32 (digits:
-        8 x 8); see :func:`mixflow.metrics.features.as_images`.
+        8 x 8); see :func:`feature_network.as_images`.
 
     Raises
     ------

@@ -11,7 +11,7 @@ import pandas as pd
 from mixflow.experiments.base import Answer, Config, Experiment, Result, RunContext
 from mixflow.experiments.em_gm.images import features, table_1
 from mixflow.experiments.em_gm.images.data import ImageSetName
-from mixflow.metrics.features import FeatureNetwork
+from mixflow.experiments.em_gm.images.feature_network import FeatureNetwork
 from mixflow.results.store import StoredRun
 
 Model = Literal["GenMM", "LatMM"]

@@ -21,9 +21,9 @@ from mixflow.experiments.em_gm.images.data import (
     load_images,
     to_grey,
 )
+from mixflow.experiments.em_gm.images.feature_network import FeatureNetwork, as_images
 from mixflow.experiments.em_gm.images.mixtures import rebuilt
 from mixflow.experiments.em_gm.images.walks import DRAWN, ENDS, walk
-from mixflow.metrics.features import FeatureNetwork, as_images
 from mixflow.mixtures import GenMM, LatMM
 
 SHARED, PIXELS = "one flow", "pixels"  # names of walks that no rule makes

@@ -14,9 +14,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from mixflow.experiments.base import RunContext
 from mixflow.experiments.em_gm.images import features, models
 from mixflow.experiments.em_gm.images.data import NOISE, ImageSet, nll_per_pixel, to_grey
+from mixflow.experiments.em_gm.images.feature_network import Extracted, FeatureNetwork, as_images
 from mixflow.experiments.em_gm.images.models import Flow
-from mixflow.metrics.features import Extracted, FeatureNetwork, as_images
-from mixflow.metrics.quality import real_floor, sample_quality
+from mixflow.experiments.em_gm.images.quality import real_floor, sample_quality
 from mixflow.mixtures import GenMM
 from mixflow.mixtures.base import Mixture
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from mixflow.metrics import features
-from mixflow.metrics.features import FeatureNetwork, as_images
+from mixflow.experiments.em_gm.images import feature_network
+from mixflow.experiments.em_gm.images.feature_network import FeatureNetwork, as_images
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_samples_that_are_no_images_are_refused(call, message):
 
 
 def test_examples_in_the_docstrings():
-    assert doctest.testmod(features).failed == 0
+    assert doctest.testmod(feature_network).failed == 0
 
 
 def test_a_network_too_narrow_for_the_convolutions_is_refused():

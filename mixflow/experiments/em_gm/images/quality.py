@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mixflow.metrics.features import Extracted
+from mixflow.experiments.em_gm.images.feature_network import Extracted
 from mixflow.metrics.samples import (
     density_and_coverage,
     frechet_distance,
@@ -48,9 +48,9 @@ def sample_quality(
     Parameters
     ----------
     real
-        Of :meth:`mixflow.metrics.features.FeatureNetwork.extract`, for at least
-        `n_samples` x `n_trials` images. Take images that the network was not trained on:
-        its features of those are closer to ideal than any new image's.
+        Of :meth:`feature_network.FeatureNetwork.extract`, for at least `n_samples` x `n_trials`
+        images. Take images that the network was not trained on: its features of those are closer
+        to ideal than any new image's.
     generated
         The same for the model's samples, at least as many.
     n_samples, n_trials

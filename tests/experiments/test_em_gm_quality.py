@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from mixflow.metrics import quality, samples
-from mixflow.metrics.features import Extracted
-from mixflow.metrics.quality import METRICS, real_floor, sample_quality, summary
+from mixflow.experiments.em_gm.images import quality
+from mixflow.experiments.em_gm.images.feature_network import Extracted
+from mixflow.experiments.em_gm.images.quality import METRICS, real_floor, sample_quality, summary
+from mixflow.metrics import samples
 
 
 def extracted(n, shift=0.0, seed=0):

@@ -159,7 +159,7 @@ class FeatureNetwork(nn.Module):
         if not (low >= 0 and high <= 1):
             raise ValueError(
                 f"images must lie in [0, 1], got values from {low:.4g} to {high:.4g}; bring "
-                "samples of a model to that scale with mixflow.metrics.features.as_images"
+                "samples of a model to that scale with feature_network.as_images"
             )
         return x
 
