@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mixflow.figures.style import COLOURS, MARKERS
-from mixflow.metrics.likelihood import plane
+from mixflow.metrics.integration import plane
 
 
 def density(

@@ -15,7 +15,8 @@ from matplotlib.lines import Line2D
 from mixflow.figures.density import plane
 from mixflow.figures.regions import Lines, draw_components, draw_regions, frame, legend_below, look
 from mixflow.figures.style import COLOURS, MARKERS, style
-from mixflow.metrics.clustering import NOISE, best_matching
+from mixflow.metrics import best_matching
+from mixflow.metrics.matching import NOISE
 
 
 def data_and_posterior(
@@ -254,12 +255,13 @@ def contingency(
     Parameters
     ----------
     table
-        Of :func:`mixflow.metrics.clustering.contingency_table`. Components are sorted by the
-        class that the best matching gives them; those without a class follow.
+        Points of each class (lines) in components 0 ... K - 1 (columns), and in none (a column
+        -1, if any), as of :func:`mixflow.metrics.contingency_table`. Components are sorted by
+        the class that the best matching gives them; those without a class follow.
     title, label, axes
         Title; what a line is; axes to draw into (a new figure unless given).
     """
-    matched = best_matching(table)
+    matched = best_matching(table.drop(columns=NOISE, errors="ignore"))
     found = [int(c) for c in table.columns]
     order = sorted(found, key=lambda c: (c == NOISE, matched.get(c, len(table)), c))
     counts = table[order].to_numpy()

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.spatial.distance import cdist
 
-from mixflow.metrics.arrays import Features, check_whole, pair, squared_distances
+from mixflow.metrics.validation import Real, check_whole, pair
 
 
 class NearestNeighborAccuracy(NamedTuple):
@@ -57,13 +58,14 @@ def nearest_neighbor_accuracy(real: ArrayLike, generated: ArrayLike) -> NearestN
     Returns
     -------
     NearestNeighborAccuracy
-        1 for sets apart, near 0.5 for equal distributions, near 0 for copies of the real
-        samples. Of several equally near neighbours each counts its share.
+        ``overall``, ``real``, ``generated``, each in [0, 1] and best near 0.5: 1 for sets
+        apart, near 0.5 for equal distributions, near 0 for copies of the real samples. Of
+        several equally near neighbours each counts its share.
 
     Raises
     ------
     ValueError
-        As :func:`mixflow.metrics.samples.frechet_distance`.
+        As :func:`mixflow.metrics.frechet_distance`.
 
     Notes
     -----
@@ -105,12 +107,13 @@ def density_and_coverage(
     Returns
     -------
     DensityCoverage
-        Equal distributions give a density near 1 and a coverage near 1 - 2^(-k) when N = M.
+        ``density``, 0 or more, and ``coverage``, in [0, 1]; higher is better. Equal
+        distributions give a density near 1 and a coverage near 1 - 2^(-k) when N = M.
 
     Raises
     ------
     ValueError
-        As :func:`mixflow.metrics.samples.frechet_distance`, and for an impossible `n_neighbors`.
+        As :func:`mixflow.metrics.frechet_distance`, and for an impossible `n_neighbors`.
 
     Notes
     -----
@@ -147,12 +150,13 @@ def precision_and_recall(
     Returns
     -------
     PrecisionRecall
-        1 and 1 for equal sets; equal distributions give less than 1.
+        ``precision`` and ``recall``, each in [0, 1]; higher is better. 1 and 1 for equal sets;
+        equal distributions give less than 1.
 
     Raises
     ------
     ValueError
-        As :func:`mixflow.metrics.samples.frechet_distance`, and for an impossible `n_neighbors`.
+        As :func:`mixflow.metrics.frechet_distance`, and for an impossible `n_neighbors`.
 
     Notes
     -----
@@ -172,9 +176,16 @@ def precision_and_recall(
     )
 
 
-def _squared_radii(x: Features, n_neighbors: int) -> Features:
+def _squared_radii(x: Real, n_neighbors: int) -> Real:
     """Return the squared distance of each sample to its k-th nearest other one, (N,)."""
     check_whole("n_neighbors", n_neighbors, 1, len(x) - 1)
     # The nearest of all is the sample itself.
-    radii: Features = np.partition(squared_distances(x, x), n_neighbors, axis=1)[:, n_neighbors]
+    radii: Real = np.partition(squared_distances(x, x), n_neighbors, axis=1)[:, n_neighbors]
     return radii
+
+
+def squared_distances(x: Real, y: Real) -> Real:
+    """Return ||x_n - y_m||^2, (N, F) and (M, F) -> (N, M)."""
+    # Differences, not norms and products: equal samples are at exactly 0.
+    distances: Real = cdist(x, y, "sqeuclidean")
+    return distances

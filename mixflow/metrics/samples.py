@@ -1,10 +1,10 @@
 """How close generated samples are to real ones, measured on features of both.
 
-Every function takes two arrays of features, one line a sample, for instance of
-:class:`mixflow.metrics.features.FeatureNetwork`, and computes in float64. Those of figures 4
-and 5 of EM-GM (Frechet distance, maximum mean discrepancy, 1-nearest-neighbour accuracy,
-inception score) follow the definitions of the framework that the paper cites
-(https://github.com/xuqiantong/GAN-Metrics; Q. Xu et al., https://arxiv.org/abs/1806.07755).
+Every function takes arrays of features, one line a sample, for instance of the last hidden layer
+of a classifier of images, and computes in float64. Those of figures 4 and 5 of EM-GM (Frechet
+distance, maximum mean discrepancy, 1-nearest-neighbour accuracy, inception score) follow the
+definitions of the framework that the paper cites (https://github.com/xuqiantong/GAN-Metrics;
+Q. Xu et al., https://arxiv.org/abs/1806.07755).
 """
 
 from __future__ import annotations
@@ -15,27 +15,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import rel_entr
 
-from mixflow.metrics.arrays import Features, check_whole, matrix, pair, squared_distances
-from mixflow.metrics.neighbors import (
-    DensityCoverage,
-    NearestNeighborAccuracy,
-    PrecisionRecall,
-    density_and_coverage,
-    nearest_neighbor_accuracy,
-    precision_and_recall,
+from mixflow.metrics.neighbors import squared_distances
+from mixflow.metrics.validation import (
+    Real,
+    as_probabilities,
+    check_between,
+    check_whole,
+    pair,
 )
-
-__all__ = [
-    "DensityCoverage",
-    "NearestNeighborAccuracy",
-    "PrecisionRecall",
-    "density_and_coverage",
-    "frechet_distance",
-    "inception_score",
-    "maximum_mean_discrepancy",
-    "nearest_neighbor_accuracy",
-    "precision_and_recall",
-]
 
 
 def frechet_distance(real: ArrayLike, generated: ArrayLike, *, root: bool = False) -> float:
@@ -55,12 +42,13 @@ def frechet_distance(real: ArrayLike, generated: ArrayLike, *, root: bool = Fals
     Returns
     -------
     float
-        0 or more, in squared units of the features (units with `root`); 0 for equal sets.
+        0 or more, in squared units of the features (units with `root`); lower is better, 0 for
+        equal sets.
 
     Raises
     ------
     ValueError
-        Not two matrices of equal width, too few samples, NaN or infinity.
+        Not two matrices of equal width, fewer than two samples, masked values, NaN or infinity.
 
     Notes
     -----
@@ -103,12 +91,13 @@ def maximum_mean_discrepancy(
     Returns
     -------
     float
-        In [0, sqrt(2)]; 0 for equal sets.
+        In [0, sqrt(2)], without a unit; lower is better, 0 for equal sets.
 
     Raises
     ------
     ValueError
-        As :func:`frechet_distance`; a bandwidth of 0 or less; real samples that are all equal.
+        As :func:`frechet_distance`; a bandwidth that is not finite and above 0; real samples
+        that are all equal.
 
     Notes
     -----
@@ -122,8 +111,7 @@ def maximum_mean_discrepancy(
     (1.367879, 1.367879)
     """
     x, y = pair(real, generated)
-    if not 0 < bandwidth < math.inf:
-        raise ValueError(f"bandwidth must be finite and greater than 0, got {bandwidth!r}")
+    check_between("bandwidth", bandwidth, 0, math.inf)
     among_real = squared_distances(x, x)
     scale = 2 * bandwidth**2 * among_real.mean()
     if scale == 0:
@@ -148,27 +136,25 @@ def inception_score(probabilities: ArrayLike, *, n_splits: int = 1) -> float:
     Returns
     -------
     float
-        In [1, C]: C for sure and balanced classes.
+        In [1, C], higher is better: C for sure and balanced classes, 1 where all samples have
+        the same probabilities.
 
     Raises
     ------
     ValueError
-        Not a matrix of probabilities, or fewer samples than two a part.
+        Not a matrix of probabilities, masked values, NaN, or fewer samples than two a part.
 
     Notes
     -----
-    T. Salimans et al., https://arxiv.org/abs/1606.03498.
+    T. Salimans et al., https://arxiv.org/abs/1606.03498. It looks at generated samples alone:
+    copies of one sure sample of each class reach C.
 
     Examples
     --------
     >>> round(inception_score([[1.0, 0.0], [0.0, 1.0]]), 9)
     2.0
     """
-    p = matrix(probabilities, "probabilities")
-    if p.min() < 0 or not np.allclose(p.sum(axis=1), 1, rtol=0, atol=1e-4):
-        raise ValueError(
-            "probabilities must be 0 or more and every line must sum to 1; apply softmax to logits"
-        )
+    p = as_probabilities(probabilities, "probabilities", at_least=2)
     check_whole("n_splits", n_splits, 1, len(p) // 2)
     p = p / p.sum(axis=1, keepdims=True)
     divergences = [
@@ -177,7 +163,7 @@ def inception_score(probabilities: ArrayLike, *, n_splits: int = 1) -> float:
     return float(np.exp(divergences).mean())
 
 
-def _covariance_root(x: Features) -> Features:
+def _covariance_root(x: Real) -> Real:
     """Return R, (min(N, F), F), with R^T R the covariance of x."""
-    root: Features = np.linalg.qr((x - x.mean(axis=0)) / math.sqrt(len(x) - 1))[1]
+    root: Real = np.linalg.qr((x - x.mean(axis=0)) / math.sqrt(len(x) - 1))[1]
     return root

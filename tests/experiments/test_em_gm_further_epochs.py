@@ -8,9 +8,10 @@ import pytest
 
 from mixflow.experiments import find
 from mixflow.experiments.em_gm.images.compute import epochs_of
-from mixflow.experiments.em_gm.images.data import log_density, nats_per_pixel
+from mixflow.experiments.em_gm.images.data import log_density
 from mixflow.experiments.em_gm.images.further_epochs import say
 from mixflow.experiments.runner import execute
+from mixflow.metrics import nats_per_pixel
 from mixflow.results import load_targets
 from mixflow.results.store import Store
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from mixflow import metrics
 from mixflow.experiments.em_gm.images import quality
 from mixflow.experiments.em_gm.images.feature_network import Extracted
 from mixflow.experiments.em_gm.images.quality import METRICS, real_floor, sample_quality, summary
-from mixflow.metrics import samples
 
 
 def extracted(n, shift=0.0, seed=0):
@@ -21,14 +21,14 @@ def test_one_trial_of_all_images_is_each_measure_of_all():
     rows = sample_quality(real, generated, n_samples=50, n_trials=1)
     values = rows.set_index("metric")["value"]
     x, y = real.features, generated.features
-    nearest = samples.nearest_neighbor_accuracy(x, y)
-    precision, recall = samples.precision_and_recall(x, y)
-    density, coverage = samples.density_and_coverage(x, y)
+    nearest = metrics.nearest_neighbor_accuracy(x, y)
+    precision, recall = metrics.precision_and_recall(x, y)
+    density, coverage = metrics.density_and_coverage(x, y)
     expected = {
-        "IS": samples.inception_score(generated.probabilities),
-        "FID root": np.sqrt(samples.frechet_distance(x, y)),
-        "FID": samples.frechet_distance(x, y),
-        "MMD": samples.maximum_mean_discrepancy(x, y),
+        "IS": metrics.inception_score(generated.probabilities),
+        "FID root": np.sqrt(metrics.frechet_distance(x, y)),
+        "FID": metrics.frechet_distance(x, y),
+        "MMD": metrics.maximum_mean_discrepancy(x, y),
         "1NN": nearest.overall,
         "1NN real": nearest.real,
         "1NN generated": nearest.generated,

@@ -10,7 +10,7 @@ from mixflow.experiments.models import pack, unpack
 from mixflow.experiments.vmonf import plane, sets
 from mixflow.experiments.vmonf.plane import PlaneConfig
 from mixflow.experiments.vmonf.recipes import BASELINES, Model, recipe
-from mixflow.metrics.likelihood import integral_2d
+from mixflow.metrics import integral_2d
 from mixflow.training.resume import Saver
 
 SETS = get_args(sets.PlaneSet)

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.spatial.distance import pdist
 
 from mixflow.experiments.gmm_basis.digit_reader import N_CLASSES, Reader
-from mixflow.metrics.samples import density_and_coverage, frechet_distance, precision_and_recall
+from mixflow.metrics import density_and_coverage, frechet_distance, precision_and_recall
 
 # A digit is unrecognisable when the judge's highest probability is below this.
 SURE = 0.9

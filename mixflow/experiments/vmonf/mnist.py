@@ -23,7 +23,7 @@ from mixflow.experiments.vmonf.mnist_models import (
     fit_mixture,
     samples,
 )
-from mixflow.metrics.clustering import components_in_use, contingency_table, matched_accuracy
+from mixflow.metrics import components_in_use, contingency_table, matched_accuracy
 
 # A component is in use when it owns at least this share of the test images.
 IN_USE = 0.01
@@ -153,7 +153,7 @@ def _result(
     }
     if "claim" in metrics and metrics["components_in_use"] < K:
         metrics["claim"] = 0.0
-    table = contingency_table(y, component, n_components=K).to_numpy()
+    table = contingency_table(y, component, n_components=K).counts
     same = {
         "dataset": config.dataset,
         "model": config.model,

@@ -18,9 +18,8 @@ from mixflow.experiments.models import pack
 from mixflow.experiments.vmonf.methods import Fitted, fit, samples_by_component, uses_labels
 from mixflow.experiments.vmonf.recipes import BASELINES, Model, recipe
 from mixflow.experiments.vmonf.sets import Plane, PlaneSet, draw
-from mixflow.metrics.clustering import components_in_use, failures, matched_accuracy
-from mixflow.metrics.likelihood import integral_2d
-from mixflow.metrics.likelihood import plane as grid_around
+from mixflow.metrics import components_in_use, integral_2d, matched_accuracy, separation
+from mixflow.metrics.integration import plane as grid_around
 from mixflow.results.files import arrays_bytes, read_arrays, write_atomically
 
 Start = Literal["kmeans", "random", "labels", "spectral"]
@@ -102,7 +101,7 @@ def _clustering(config: PlaneConfig, plane: Plane, fitted: Fitted) -> dict[str, 
     component = fitted.component
     y = plane.y_test if fitted.of_test else plane.y[: len(component)]
     k = config.n_components or int(component.max()) + 1
-    wrong = failures(y, component, n_components=max(k, int(component.max()) + 1))
+    wrong = separation(y, component, n_components=max(k, int(component.max()) + 1))
     labelled = fitted.of_test and uses_labels(config, plane)
     return {
         # Where labels name the components, they need no matching.

@@ -12,13 +12,13 @@ from sklearn.preprocessing import StandardScaler
 from mixflow.estimators.priors import estimate_priors, with_priors
 from mixflow.experiments.em_gm.classifier.config import Findings, Generative
 from mixflow.experiments.em_gm.classifier.models import FLOWS, Models, Task
-from mixflow.metrics.confidence import (
+from mixflow.metrics import (
     accuracy_by_coverage,
     best_temperature,
     brier_score,
     expected_calibration_error,
-    log_doubt,
-    reliability,
+    log_error_probability,
+    reliability_diagram,
     temperature_scaled,
 )
 
@@ -47,15 +47,15 @@ def calibration(scored: Posteriors, y: NDArray, n_bins: int) -> Findings:
     found = Findings()
     for (model, setting), log_proba in scored.items():
         proba = np.exp(log_proba)
-        bins = reliability(proba, y, n_bins)
-        found.arrays[f"reliability, {model}, {setting}"] = bins
+        diagram = reliability_diagram(proba, y, n_bins)
+        found.arrays[f"reliability, {model}, {setting}"] = diagram
         found.add(
             model,
             setting,
             accuracy=_accuracy(log_proba, y),
             log_loss=-log_proba[np.arange(len(y)), y].mean(),
             brier_score=brier_score(proba, y),
-            calibration_error=expected_calibration_error(bins),
+            calibration_error=expected_calibration_error(proba, y, n_bins),
             mean_confidence=proba.max(1).mean(),
         )
     return found
@@ -65,7 +65,7 @@ def rejection(scored: Posteriors, y: NDArray) -> Findings:
     """Measure accuracy on the most confident samples; keep the curves."""
     found = Findings()
     for (model, setting), log_proba in scored.items():
-        curve = accuracy_by_coverage(-log_doubt(log_proba), log_proba.argmax(1) == y)
+        curve = accuracy_by_coverage(-log_error_probability(log_proba), log_proba.argmax(1) == y)
         points = np.linspace(0, len(curve) - 1, min(CURVE_POINTS, len(curve))).round().astype(int)
         found.arrays[f"coverage, {model}, {setting}"] = np.stack(
             [(points + 1) / len(curve), curve[points]], axis=1
@@ -158,7 +158,7 @@ def unseen_classes(models: Models, task: Task, config: Generative) -> Findings:
         scores[name, "density of x"] = model.score_samples(task.x_test)
         scores[name, "largest class density"] = model.log_prob_classes(task.x_test).max(1)
     for name, log_proba in models.log_proba(task.x_test).items():
-        scores[name, "largest posterior"] = -log_doubt(log_proba)
+        scores[name, "largest posterior"] = -log_error_probability(log_proba)
     scores |= _outlier_scores(task.x[train], task.x_test, config.seed)
     found = Findings()
     for (name, setting), score in scores.items():

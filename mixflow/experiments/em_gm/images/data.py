@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mixflow import datasets
 from mixflow.datasets.split import Split
+from mixflow.metrics import nats_per_pixel
 from mixflow.mixtures.base import Mixture
 
 if TYPE_CHECKING:
@@ -170,11 +171,6 @@ def nll_per_pixel(
     return nats_per_pixel(torch.cat(parts).cpu().numpy(), mixture.n_features)
 
 
-def nats_per_pixel(log_prob: Values, n_pixels: int) -> Values:
-    r"""Return :math:`-\log p / D + \log 256`, from log densities of images in nats."""
-    return math.log(LEVELS) - log_prob / n_pixels
-
-
 def log_density(nll: Values, n_pixels: int) -> Values:
-    """Return log densities of images in nats, from what :func:`nats_per_pixel` makes of them."""
+    """Return log densities of images in nats, from their NLL in nat/pixel."""
     return (math.log(LEVELS) - nll) * n_pixels

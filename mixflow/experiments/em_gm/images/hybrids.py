@@ -19,8 +19,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mixflow.estimators import GenMM, MixtureClassifier
 from mixflow.experiments.base import Answer, Config, Experiment, Result, RunContext
-from mixflow.experiments.em_gm.images.data import NOISE, load_images, nats_per_pixel
+from mixflow.experiments.em_gm.images.data import NOISE, load_images
 from mixflow.experiments.em_gm.table_2.data import load_cell
+from mixflow.metrics import nats_per_pixel
 from mixflow.mixtures import GenMM as Mixture
 
 Dataset = Literal["letter", "mnist", "digits"]

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mixflow.experiments.em_gm.images.feature_network import Extracted
-from mixflow.metrics.samples import (
+from mixflow.metrics import (
     density_and_coverage,
     frechet_distance,
     inception_score,

@@ -11,9 +11,10 @@ import pandas as pd
 import torch
 
 from mixflow.experiments.base import Experiment, Result, RunContext
-from mixflow.experiments.em_gm.images.data import ImageSet, load_images, nats_per_pixel
+from mixflow.experiments.em_gm.images.data import ImageSet, load_images
 from mixflow.experiments.em_gm.images.models import Flow, curve, new_flow, train
 from mixflow.experiments.models import pack_weights, unpack_weights
+from mixflow.metrics import nats_per_pixel
 from mixflow.mixtures import GenMM
 
 NAME = "em-gm/single-flow"

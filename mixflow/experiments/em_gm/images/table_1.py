@@ -12,9 +12,10 @@ from pydantic import Field, model_validator
 
 from mixflow.experiments.base import Answer, Experiment, Result, RunContext
 from mixflow.experiments.em_gm.images import models, single_flow
-from mixflow.experiments.em_gm.images.data import ImageSet, load_images, nats_per_pixel, to_grey
+from mixflow.experiments.em_gm.images.data import ImageSet, load_images, to_grey
 from mixflow.experiments.em_gm.images.measures import Judge, Measures, cost_of_pass
 from mixflow.experiments.em_gm.images.models import Flow
+from mixflow.metrics import nats_per_pixel
 from mixflow.mixtures.base import Mixture
 from mixflow.training.schedules import Temperature
 

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
-from scipy.stats import page_trend_test, spearmanr
+from scipy.stats import spearmanr
 
 from mixflow.experiments.em_gm.table_2.data import NORMALISED, REDUCED, SHAPES
 from mixflow.experiments.em_gm.table_2.recipes import OF_VIEWS, OTHER_COMPONENTS, RECIPES
+from mixflow.metrics import page_trend_test
 from mixflow.results import Target
 from mixflow.results.text import mean_and_sd
 

@@ -1,19 +1,20 @@
 """Matching of components and classes, by hand and by trying every permutation."""
 
-import doctest
 import itertools
 
 import numpy as np
 import pytest
 
-from mixflow.metrics import clustering
-from mixflow.metrics.clustering import (
-    Failures,
+from mixflow.metrics import (
+    Separation,
+    adjusted_rand_index,
     best_matching,
     components_in_use,
     contingency_table,
-    failures,
+    effective_components,
     matched_accuracy,
+    normalized_mutual_information,
+    separation,
 )
 
 
@@ -56,15 +57,15 @@ def test_surplus_components_and_noise_count_as_wrong():
 
 def test_contingency_table_has_all_columns():
     table = contingency_table([5, 5, 9, 9], [0, 2, 2, -1], n_components=4)
-    assert table.columns.tolist() == [-1, 0, 1, 2, 3]
-    assert table.index.tolist() == [5, 9]
-    assert table.to_numpy().tolist() == [[0, 1, 0, 1, 0], [1, 0, 0, 1, 0]]
-    assert contingency_table([5], [1]).columns.tolist() == [0, 1]
+    assert table.classes.tolist() == [5, 9]
+    assert table.counts.tolist() == [[1, 0, 1, 0], [0, 0, 1, 0]]
+    assert table.unassigned.tolist() == [0, 1]
+    assert contingency_table([5], [1]).counts.tolist() == [[0, 1]]
+    assert contingency_table([5], [-1]).counts.tolist() == [[0]]
 
 
 def test_best_matching_gives_positions_of_classes():
-    table = contingency_table([5, 5, 9, 9], [3, 3, 1, -1])
-    matching = best_matching(table)
+    matching = best_matching(contingency_table([5, 5, 9, 9], [3, 3, 1, -1]).counts)
     assert (matching[3], matching[1]) == (0, 1)
     assert len(matching) == 2
 
@@ -77,7 +78,7 @@ def test_components_in_use():
     assert components_in_use(np.array([[0.9, 0.1, 0.0], [0.7, 0.3, 0.0]]), 0.21).tolist() == [0]
 
 
-FINE = Failures(class_cut=False, class_shared=False, dead=False)
+FINE = Separation(class_cut=False, class_shared=False, dead=False)
 
 
 @pytest.mark.parametrize(
@@ -85,51 +86,83 @@ FINE = Failures(class_cut=False, class_shared=False, dead=False)
     [
         ([[100, 0], [0, 100]], FINE),
         ([[95, 5], [5, 95]], FINE),
-        ([[94, 6], [0, 100]], Failures(class_cut=True, class_shared=True, dead=False)),
-        ([[50, 50, 0], [0, 0, 100]], Failures(class_cut=True, class_shared=False, dead=False)),
-        ([[100, 0, 0], [100, 0, 0]], Failures(class_cut=False, class_shared=True, dead=True)),
-        ([[100, 0, 0], [0, 100, 0]], Failures(class_cut=False, class_shared=False, dead=True)),
+        ([[94, 6], [0, 100]], Separation(class_cut=True, class_shared=True, dead=False)),
+        ([[50, 50, 0], [0, 0, 100]], Separation(class_cut=True, class_shared=False, dead=False)),
+        ([[100, 0, 0], [100, 0, 0]], Separation(class_cut=False, class_shared=True, dead=True)),
+        ([[100, 0, 0], [0, 100, 0]], Separation(class_cut=False, class_shared=False, dead=True)),
         ([[98, 2, 0], [2, 94, 4]], FINE),
     ],
 )
-def test_failures(counts, expected):
+def test_separation(counts, expected):
     counts = np.array(counts)
     rows, columns = np.indices(counts.shape)
     y, component = rows.ravel().repeat(counts.ravel()), columns.ravel().repeat(counts.ravel())
-    assert failures(y, component, n_components=counts.shape[1]) == expected
+    assert separation(y, component, n_components=counts.shape[1]) == expected
 
 
 def test_noise_is_no_component_but_part_of_the_class():
-    assert failures([0] * 100, [0] * 50 + [-1] * 50) == FINE
-    cut = failures([0] * 200, [0] * 10 + [1] * 100 + [-1] * 90)
+    assert separation([0] * 100, [0] * 50 + [-1] * 50) == FINE
+    cut = separation([0] * 200, [0] * 10 + [1] * 100 + [-1] * 90)
     assert cut == FINE, "10 of 200 is no more than 5 %"
-    assert failures([0] * 199, [0] * 10 + [1] * 100 + [-1] * 89).class_cut
+    assert separation([0] * 199, [0] * 10 + [1] * 100 + [-1] * 89).class_cut
 
 
-def test_doctests():
-    result = doctest.testmod(clustering)
-    assert result.attempted
-    assert not result.failed
+@pytest.mark.parametrize("seed", range(4))
+def test_the_rand_index_counts_pairs(seed):
+    rng = np.random.default_rng(seed)
+    y, component = rng.integers(3, size=25), rng.integers(-1, 4, size=25)
+    pairs = [(y[i] == y[j], component[i] == component[j]) for i in range(25) for j in range(i)]
+    same_class, same_component, both = (
+        sum(a for a, _ in pairs),
+        sum(b for _, b in pairs),
+        sum(a and b for a, b in pairs),
+    )
+    chance = same_class * same_component / len(pairs)
+    expected = (both - chance) / ((same_class + same_component) / 2 - chance)
+    assert adjusted_rand_index(y, component) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_mutual_information_is_by_entropies(seed):
+    rng = np.random.default_rng(seed)
+    y, component = rng.integers(3, size=25), rng.integers(-1, 4, size=25)
+
+    def entropy(labels):
+        shares = np.unique(labels, axis=0, return_counts=True)[1] / len(labels)
+        return -(shares * np.log(shares)).sum()
+
+    each = entropy(y) + entropy(component)
+    expected = (each - entropy(np.stack([y, component], 1))) / (each / 2)
+    assert normalized_mutual_information(y, component) == pytest.approx(expected)
+
+
+def test_effective_components():
+    assert effective_components([0.25] * 4) == pytest.approx(4)
+    assert effective_components([0, 1, 0]) == 1
+    weights = np.array([[0.7, 0.2, 0.1], [0.5, 0.5, 0.0]])
+    expected = [np.exp(-sum(p * np.log(p) for p in line if p)) for line in weights]
+    np.testing.assert_allclose(effective_components(weights), expected)
+    assert effective_components(weights[None]).shape == (1, 2)
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: matched_accuracy([0, -1, -1], [0, 1, 1]), "unlabelled, for 2 of 3 points"),
-        (lambda: matched_accuracy([0, 1], [0]), "each of 2 points"),
+        (lambda: matched_accuracy([0, 1], [0]), "each of 2 samples"),
         (lambda: matched_accuracy([], []), "N >= 1"),
         (lambda: matched_accuracy([[0, 1]], [0, 1]), "shape"),
-        (lambda: matched_accuracy([0, 1], [0.0, 1.0]), "whole numbers"),
-        (lambda: matched_accuracy([0, 1], [0, -2]), "-1 for none"),
-        (lambda: contingency_table([0, 1], [0, 4], n_components=3), "at least 5"),
+        (lambda: matched_accuracy([0, 1], [0.0, 1.0]), "whole numbers, got float64"),
+        (lambda: matched_accuracy([0, 1], [0, -2]), "outside -1 ... inf in 1 of 2"),
+        (lambda: contingency_table([0, 1], [0, 4], n_components=3), r"must lie in 5 \.\.\."),
         (lambda: contingency_table([0, 1], [0, 1], n_components=2.0), "whole number"),
         (lambda: components_in_use(np.zeros((2, 2, 2))), "responsibilities"),
         (lambda: components_in_use(np.zeros((0, 2))), "N >= 1"),
-        (lambda: components_in_use([]), "0 points"),
+        (lambda: components_in_use([]), "N >= 1"),
         (lambda: components_in_use([[np.nan, 1.0]]), "NaN"),
         (lambda: components_in_use([0, 1], 0.0), "min_share"),
-        (lambda: failures([0, 1], [0, 1], min_share=1.0), "min_share"),
-        (lambda: failures([0, 1], [0, 1], dead_share=0.0), "dead_share"),
+        (lambda: separation([0, 1], [0, 1], min_share=1.0), "min_share"),
+        (lambda: separation([0, 1], [0, 1], dead_share=0.0), "dead_share"),
     ],
 )
 def test_bad_arguments(call, message):
