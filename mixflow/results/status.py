@@ -1,174 +1,228 @@
-"""The status of every target: our rows found, put beside the published, and judged."""
+"""The status of every question: our rows found, put beside the published, and judged."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from mixflow import experiments
-from mixflow.experiments.base import PROFILES, ROW_COLUMNS, Answer, Config, Experiment
+from mixflow.results.catalogue import Catalogue
+from mixflow.results.claims.base import Claim
+from mixflow.results.claims.statistics import Test
+from mixflow.results.comparisons import Compared, compare
+from mixflow.results.evidence import PROTOCOLS, Evidence, Protocol
+from mixflow.results.questions import Question, load_questions
+from mixflow.results.shortfall import Ruling, rule
 from mixflow.results.store import Store
-from mixflow.results.targets import CLAIM, Target, load_targets
-from mixflow.results.verdicts import Judgement, judge
+from mixflow.results.targets import Target
+from mixflow.results.verdicts import FAILED, Judgement, judge
 
 STATUS_COLUMNS = (
-    *("paper", "item", "dataset", "model", "setting", "metric", "published", "ours", "spread"),
-    *("seeds", "profile", "verdict", "rule", "runs"),
+    *("paper", "item", "dataset", "model", "setting", "metric", "protocol", "published", "ours"),
+    *("spread", "seeds", "splits", "difference", "low", "high", "tolerance", "p", "chance"),
+    *("profile", "verdict", "hint", "rule", "kind", "reason", "settles", "deviations"),
+    *("dirty_runs", "runs"),
 )
+KEYS = ("paper", "item", "dataset", "model", "setting", "metric")
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """Our rows that match a target, at one profile.
+class Line:
+    """One question under one protocol.
 
     Attributes
     ----------
-    profile
-        The profile of the runs.
-    per_seed
-        One value per seed, shape (n_seeds,); empty when there are rows, but of another
-        data set only.
-    runs
-        Digests of the runs.
+    question, protocol
+        What is asked.
+    evidence
+        Our rows; None where there are none.
+    compared, test
+        What they say: of a number, or of a claim.
+    judgement
+        The verdict.
+    ruling
+        Of a verdict against the paper: finding or shortfall.
     """
 
-    profile: str
-    per_seed: np.ndarray = field(default_factory=lambda: np.empty(0))
-    runs: tuple[str, ...] = ()
+    question: Question
+    protocol: Protocol
+    evidence: Evidence | None
+    compared: Compared | None
+    test: Test | None
+    judgement: Judgement
+    ruling: Ruling | None = None
 
 
-def status_table(store: Store, targets: Iterable[Target] | None = None) -> pd.DataFrame:
-    """Return one line per target, with ours beside the published and a verdict.
+def status_table(
+    store: Store | Catalogue,
+    targets: Iterable[Target] | None = None,
+    questions: Sequence[Question] | None = None,
+) -> pd.DataFrame:
+    """Return two lines per target, one a protocol, with ours beside the published and a verdict.
 
-    Only runs that are points of their experiment's plan (with any seed) count: a run with
-    some parameter tried out is no evidence about the table. Of the profiles that were run,
-    the largest counts; ``smoke`` never makes a reproduction.
+    Only runs that are points of their experiment's plan (with any seed) count: a run with some
+    parameter tried out is no evidence. Of the choices that an answer gives, the first that has
+    rows counts; ``smoke`` never makes a verdict. Numbers of one table are judged together, whatever
+    part of it is asked for.
 
     Parameters
     ----------
     store
-        Where the runs are.
+        Where the runs are, or their rows.
     targets
-        The targets to judge; by default all of the packaged table.
+        The targets to show; by default all of the questions.
+    questions
+        What is asked; by default of the three papers.
 
     Returns
     -------
     DataFrame
-        With the columns of ``STATUS_COLUMNS``: ``spread`` is the sample standard deviation
-        over ``seeds`` seeds, ``runs`` the digests, space-separated; ``published``, ``ours``
-        and ``spread`` are NaN where there is no such number.
+        With the columns of ``STATUS_COLUMNS``. ``ours`` is a mean, or a claim's statistic, and
+        ``published`` a claim's threshold; ``spread`` the sample standard deviation over ``seeds``;
+        ``low`` and ``high`` end the 95 % interval of ``difference``; ``p`` is of the difference,
+        or of a claim's test, and ``chance`` that of a claim to hold by luck.
     """
-    chosen = load_targets() if targets is None else list(targets)
-    papers = {target.paper for target in chosen}
-    sources = [
-        _Source(experiment, _planned_rows(experiment, store))
-        for experiment in map(experiments.find, experiments.names())
-        if experiment.name.split("/")[0] in papers
-    ]
-    lines = [_line(target, _evidence(target, sources)) for target in chosen]
-    return pd.DataFrame(lines, columns=list(STATUS_COLUMNS))
-
-
-@dataclass(frozen=True)
-class _Source:
-    """An experiment with the rows of its plan: ``ROW_COLUMNS``, ``profile`` and ``run``."""
-
-    experiment: Experiment
-    rows: pd.DataFrame
-
-    def matches(self, target: Target) -> pd.DataFrame:
-        """Return the rows that answer the target; ``same_dataset`` says on which data."""
-        answer = self.experiment.answers.get(target.item)
-        paper = self.experiment.name.split("/")[0]
-        if answer is None or paper != target.paper:
-            return self.rows.iloc[:0].assign(same_dataset=False, first=False)
-        return _select(self.rows, target, answer).assign(first=answer.first)
-
-
-def _select(rows: pd.DataFrame, target: Target, answer: Answer) -> pd.DataFrame:
-    metric = answer.metrics.get(target.metric, CLAIM if target.metric == CLAIM else None)
-    model, setting = answer.stand_ins.get(target.model, (target.model, target.setting))
-    chosen = rows["metric"] == metric
-    if model:  # an empty cell of a claim matches all
-        chosen &= rows["model"] == model
-    if setting:
-        chosen &= rows["setting"] == setting
-    same = (rows["dataset"] == target.dataset) | (target.dataset == "")
-    return rows.assign(same_dataset=same)[chosen]
-
-
-def _planned_rows(experiment: Experiment, store: Store) -> pd.DataFrame:
-    planned = {
-        _without_seed(config, config.model_dump(mode="json"))
-        for profile in PROFILES
-        for config in experiment.configs(profile)
+    every = list(load_questions() if questions is None else questions)
+    wanted = [question.target.id for question in every]
+    if targets is not None:
+        wanted = [target.id for target in targets]
+    families = {question.family for question in every if question.target.id in set(wanted)}
+    asked = [question for question in every if question.family in families]
+    catalogue = store if isinstance(store, Catalogue) else Catalogue.of(store)
+    lines = {
+        (line.question.target.id, line.protocol): _as_row(line)
+        for protocol in PROTOCOLS
+        for line in judged(catalogue, asked, protocol)
     }
-    frames = [
-        run.rows.assign(profile=run.config["profile"], run=run.digest)
-        for run in store.runs(experiment.name)
-        if _without_seed(experiment.config, run.config) in planned
-    ]
-    return pd.concat(frames) if frames else pd.DataFrame(columns=[*ROW_COLUMNS, "profile", "run"])
+    rows = [lines[name, protocol] for name in wanted for protocol in PROTOCOLS]
+    return pd.DataFrame(rows, columns=list(STATUS_COLUMNS))
 
 
-def _without_seed(config: type[Config] | Config, values: Mapping[str, Any]) -> str:
-    rest = {name: value for name, value in config.identity(values).items() if name != "seed"}
-    return json.dumps(rest, sort_keys=True)
+def judged(
+    catalogue: Catalogue, questions: Sequence[Question], protocol: Protocol
+) -> list[Line]:
+    """Judge questions under one protocol, the numbers of each table together."""
+    lines = [_line(catalogue, question, protocol) for question in questions]
+    for family in {question.family for question in questions}:
+        members = [
+            n
+            for n, line in enumerate(lines)
+            if line.question.family == family and line.compared is not None
+        ]
+        compared = [lines[n].compared for n in members]
+        found = judge([one.comparison for one in compared if one is not None])
+        for n, judgement in zip(members, found, strict=True):
+            note = lines[n].judgement.rule  # what the error is made of
+            lines[n] = replace(
+                lines[n], judgement=replace(judgement, rule=f"{judgement.rule}; {note}")
+            )
+    return [_settled(line) for line in lines]
 
 
-def _evidence(target: Target, sources: Iterable[_Source]) -> Evidence | None:
-    """Return the matching rows of the best profile there is, or None."""
-    found = [rows for source in sources if len(rows := source.matches(target))]
-    if not found:
-        return None
-    rows = pd.concat(found)
-    same = rows[rows["same_dataset"]]
-    for profile in reversed(PROFILES):
-        here = same[same["profile"] == profile]
-        if len(here):
-            here = here[here["first"]] if here["first"].any() else here
-            # One vote a seed: a row that several runs repeat is no extra evidence.
-            per_seed = here.groupby("seed")["value"].mean().to_numpy(dtype=np.float64)
-            return Evidence(profile, per_seed, _digests(here))
-    smoke = rows[rows["profile"] == "smoke"]
-    return Evidence("smoke", runs=_digests(smoke)) if len(smoke) else None
+def _line(catalogue: Catalogue, question: Question, protocol: Protocol) -> Line:
+    """Return a line whose judgement is final but of numbers, which wait for their table."""
+    choices = question.answer.under(protocol)
+    evidence = catalogue.find(choices)
+    compared, test = None, None
+    if evidence is None:
+        text = question.answer.absent.get(protocol, "no run of the plan answers this")
+        judgement = Judgement("not run", text)
+    elif evidence.smoke:
+        judgement = Judgement("smoke only", "only smoke runs: they are evidence of nothing")
+    elif question.claim is not None:
+        test = question.claim.test(evidence.rows)
+        judgement = _of_test(question.claim, test, evidence)
+    else:
+        compared = compare(question.target, evidence, catalogue)
+        judgement = Judgement("not run", compared.note)
+    return Line(question, protocol, evidence, compared, test, judgement)
 
 
-def _digests(rows: pd.DataFrame) -> tuple[str, ...]:
-    return tuple(sorted(set(rows["run"])))
+def _of_test(claim: Claim, test: Test, evidence: Evidence) -> Judgement:
+    seeds = n_seeds(claim, evidence)
+    if not test.n:
+        return Judgement("not run", "the runs there are have not all that the test compares")
+    text = (
+        f"statistic {test.statistic:.4g} (threshold {test.threshold:.4g}), n = {test.n}, "
+        f"p = {test.p:.2g} for and {test.against:.2g} against"
+        f"{', flat' if test.flat else ''}; holds by luck with a chance of at most "
+        f"{test.chance:.2g} ({test.null})"
+    )
+    hint = "one seed" if seeds == 1 else ""
+    if test.holds is None:
+        return Judgement("undecided", text, hint)
+    return Judgement("holds" if test.holds else "does not hold", text, hint)
 
 
-def _line(target: Target, evidence: Evidence | None) -> dict[str, Any]:
-    values = evidence.per_seed if evidence else np.empty(0)
-    judgement = _judgement(target, evidence)
+def n_seeds(claim: Claim | None, evidence: Evidence) -> int:
+    """Return the seeds behind a verdict: of the claim's model where the rows are of several."""
+    own = {row.seed for row in evidence.rows if claim is not None and row.model == claim.model}
+    return len(own or {row.seed for row in evidence.rows})
+
+
+def _settled(line: Line) -> Line:
+    """Mark what is stale, and say of a verdict against the paper whose fault it is."""
+    verdict, evidence = line.judgement.verdict, line.evidence
+    if evidence is None or evidence.smoke:
+        return line
+    if evidence.stale:
+        stale = len({row.run.digest for row in evidence.rows if row.stale})
+        text = f"{stale} of {len(evidence.runs)} runs are not what today's code computes"
+        word = Judgement("stale", f"{text}; else: {line.judgement.rule}", line.judgement.word)
+        return replace(line, judgement=word)
+    if verdict not in FAILED:
+        return line
+    can_tell = line.test is None or not math.isnan(line.test.threshold)
+    seeds = n_seeds(line.question.claim, evidence)
+    return replace(line, ruling=rule(evidence.source.deviations, seeds, can_tell))
+
+
+# Lines as rows ------------------------------------------------------------------------------------
+
+
+def _as_row(line: Line) -> dict[str, Any]:
+    target, evidence = line.question.target, line.evidence
+    ruling = line.ruling or Ruling("shortfall", "")
     return {
-        "paper": target.paper,
-        "item": target.item,
-        "dataset": target.dataset,
-        "model": target.model,
-        "setting": target.setting,
-        "metric": target.metric,
+        **{name: getattr(target, name) for name in KEYS},
+        "protocol": line.protocol,
         "published": math.nan if target.value is None else target.value,
-        "ours": float(values.mean()) if values.size else math.nan,
-        "spread": float(values.std(ddof=1)) if values.size > 1 else math.nan,
-        "seeds": int(values.size),
-        "profile": evidence.profile if evidence else "",
-        "verdict": judgement.verdict,
-        "rule": judgement.rule,
+        **_numbers(line),
+        "profile": "smoke" if evidence and evidence.smoke else _profile(evidence),
+        "verdict": line.judgement.verdict,
+        "hint": line.judgement.hint,
+        "rule": line.judgement.rule,
+        "kind": line.ruling.kind if line.ruling else "",
+        "reason": ruling.reason,
+        "settles": ruling.settles,
+        "deviations": "; ".join(d.text for d in evidence.source.deviations) if evidence else "",
+        "dirty_runs": evidence.n_dirty if evidence else 0,
         "runs": " ".join(evidence.runs) if evidence else "",
     }
 
 
-def _judgement(target: Target, evidence: Evidence | None) -> Judgement:
-    if evidence is None:
-        return Judgement("not run", "no run of the plan answers this target")
-    if evidence.profile == "smoke":
-        other = "" if evidence.per_seed.size else ", and of another data set"
-        return Judgement("smoke only", f"only smoke runs{other}: never a reproduction")
-    return judge(target, evidence.per_seed)
+def _profile(evidence: Evidence | None) -> str:
+    return evidence.source.profile if evidence else ""
+
+
+def _numbers(line: Line) -> Mapping[str, Any]:
+    nothing = dict.fromkeys(("ours", "spread", "difference", "low", "high", "tolerance"), math.nan)
+    nothing |= dict.fromkeys(("p", "chance"), math.nan)
+    if line.compared is not None:
+        ours, comparison = line.compared.ours, line.compared.comparison
+        d = comparison.difference
+        return nothing | {
+            **{"ours": ours.mean, "spread": ours.sd, "seeds": ours.n_seeds},
+            **{"splits": ours.n_splits, "difference": d.value, "low": d.low, "high": d.high},
+            **{"tolerance": comparison.tolerance, "p": d.p},
+        }
+    if line.test is not None and line.evidence is not None:
+        return nothing | {
+            **{"ours": line.test.statistic, "published": line.test.threshold, "p": line.test.p},
+            **{"chance": line.test.chance, "seeds": n_seeds(line.question.claim, line.evidence)},
+            "splits": 1,
+        }
+    return nothing | {"seeds": 0, "splits": 0}

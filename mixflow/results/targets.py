@@ -1,4 +1,4 @@
-"""The papers' published numbers and claims, read from the packaged table."""
+"""The papers' published numbers, read from the packaged table; claims have the same form."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from importlib import resources
 from typing import Literal
 
 TABLE = "paper_targets.csv"
-COLUMNS = ("paper", "item", "dataset", "model", "setting", "metric", "value", "better", "note")
+COLUMNS = (
+    *("paper", "item", "dataset", "model", "setting", "metric", "value", "better", "n", "note"),
+)
 CLAIM = "claim"
 
 
@@ -32,7 +34,10 @@ class Target:
     better
         ``higher`` or ``lower``, or None where neither is better.
     note
-        How the number came about, or the claim itself.
+        How the number came about; of a claim, the test that it is put to.
+    n
+        What the published number is a mean over: test samples, or random targets; None where it
+        is not known.
     """
 
     paper: str
@@ -44,6 +49,7 @@ class Target:
     value: float | None
     better: Literal["higher", "lower"] | None
     note: str
+    n: int | None = None
 
     @property
     def id(self) -> str:
@@ -53,8 +59,8 @@ class Target:
         return f"{self.paper}/{self.item}/{slug}"
 
 
-def load_targets() -> list[Target]:
-    """Return every target of the packaged table, in its order.
+def load_numbers() -> list[Target]:
+    """Return every published number of the packaged table, in its order.
 
     Raises
     ------
@@ -101,11 +107,11 @@ def _parse(row: dict[str, str]) -> Target:
         raise ValueError(f"metric {row['metric']!r} with value {row['value']!r}: a claim has none")
     if row["better"] not in ("higher", "lower", ""):
         raise ValueError(f"better={row['better']!r}; expected higher, lower or nothing")
-    texts = {name: row[name] for name in COLUMNS if name not in ("value", "better")}
+    texts = {name: row[name] for name in COLUMNS if name not in ("value", "better", "n")}
     better: Literal["higher", "lower"] | None = None
     if row["better"]:
         better = "higher" if row["better"] == "higher" else "lower"
-    return Target(**texts, value=value, better=better)
+    return Target(**texts, value=value, better=better, n=int(row["n"]) if row["n"] else None)
 
 
 def _parse_value(text: str) -> float | None:
