@@ -7,9 +7,9 @@ from pathlib import Path
 
 from mixflow import experiments
 from mixflow.experiments.base import ParameterError
+from mixflow.results.questions import load_targets
 from mixflow.results.status import status_table
 from mixflow.results.store import DamagedRunError, Store, StoredRun, is_unfinished, read_run
-from mixflow.results.questions import load_targets
 
 
 def check_results(root: Path, store: Store) -> list[str]:

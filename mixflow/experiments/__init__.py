@@ -5,10 +5,9 @@ from __future__ import annotations
 import difflib
 import importlib
 
-from mixflow.experiments.base import Answer, Config, Experiment, ParameterError, Result, RunContext
+from mixflow.experiments.base import Config, Experiment, ParameterError, Result, RunContext
 
 __all__ = [
-    "Answer",
     "Config",
     "Experiment",
     "ParameterError",

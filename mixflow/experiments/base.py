@@ -130,26 +130,6 @@ class RunContext:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """Say which of our metrics stands beside a published one.
-
-    Attributes
-    ----------
-    metrics
-        Published metric name -> the metric of our rows.
-    stand_ins
-        Published ``model`` that we do not run -> our ``(model, setting)`` beside it.
-    first
-        Rows of this experiment stand for the target where there are any, and those of others that
-        answer it, too, do not count: a run that is nearer to what was published than theirs.
-    """
-
-    metrics: Mapping[str, str]
-    stand_ins: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    first: bool = False
-
-
-@dataclass(frozen=True)
 class Experiment:
     """One table or figure of a paper, ready to run.
 
@@ -168,8 +148,6 @@ class Experiment:
     plan
         Per profile, the points (parameter overrides, ``seed`` among them) that make up the
         whole table or figure.
-    answers
-        Item of ``paper_targets.csv`` -> how our rows answer it.
     """
 
     name: str
@@ -178,7 +156,6 @@ class Experiment:
     run: Callable[[Any, RunContext], Result]
     defaults: Mapping[str, Mapping[str, Any]]
     plan: Callable[[str], Sequence[Mapping[str, Any]]]
-    answers: Mapping[str, Answer] = field(default_factory=dict)
 
     def configure(self, profile: str = "smoke", **overrides: Any) -> Config:
         """Build the validated config of one run.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from mixflow.results.questions import load_targets
 from mixflow.results.status import status_table
 from mixflow.results.store import Store, StoredRun, StoreError, find_checkout
-from mixflow.results.questions import load_targets
 from mixflow.results.targets import Target
 
 __all__ = [

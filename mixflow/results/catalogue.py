@@ -6,11 +6,12 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mixflow.experiments.base import ROW_COLUMNS
 from mixflow.results.evidence import Evidence, Row, Rows, Run
 from mixflow.results.plans import Plan, plans
 from mixflow.results.stale import DERIVED, is_stale, version_of
@@ -21,26 +22,23 @@ _INPUT = "em-gm/table-1"  # what derived experiments read
 
 
 class Catalogue:
-    """Rows of planned runs, found by experiment and metric.
+    """Rows of planned runs, found by experiment and metric; an experiment is read when asked for.
 
     Parameters
     ----------
-    rows
-        Of all runs; those off their experiment's plan are left out.
+    read
+        Experiment name -> the rows of its runs.
     """
 
-    def __init__(self, rows: Iterable[Row]) -> None:
-        self._rows: dict[tuple[str, str], list[Row]] = {}
-        for row in rows:
-            if row.run.planned:
-                self._rows.setdefault((row.run.experiment, row.metric), []).append(row)
-        self._mark_derived()
+    def __init__(self, read: Callable[[str], Iterable[Row]]) -> None:
+        self._read = read
+        self._known: dict[str, dict[str, list[Row]]] = {}
 
     @classmethod
     def of(cls, store: Store, planned: Mapping[str, Plan] | None = None) -> Catalogue:
-        """Read a store; by default with the plans of today's experiments."""
-        planned = plans() if planned is None else planned
-        return cls(row for run in _runs(store, planned) for row in run)
+        """Return what a store has; by default by the plans of today's experiments."""
+        known = plans() if planned is None else planned
+        return cls(lambda experiment: _rows_of(store, experiment, known))
 
     def find(self, choices: Sequence[Rows]) -> Evidence | None:
         """Return the rows of the first choice that has some; else those of smoke runs, or None.
@@ -62,19 +60,26 @@ class Catalogue:
             row
             for experiment in (choice.experiment, *choice.beside)
             for metric in choice.metrics
-            for row in self._rows.get((experiment, metric), [])
+            for row in self._of(experiment).get(metric, [])
             if row.run.config.get("profile") == choice.profile and choice.match(row)
         ]
 
-    def _mark_derived(self) -> None:
-        """Mark rows that were read off mixtures which are stale, or were made anew since."""
-        inputs: dict[tuple[Any, ...], Row] = {}
-        for (experiment, _), rows in self._rows.items():
-            if experiment == _INPUT:
-                inputs |= {_mixture(row): row for row in rows}
-        for (experiment, _), rows in self._rows.items():
+    def _of(self, experiment: str) -> dict[str, list[Row]]:
+        """Return metric -> rows of an experiment's planned runs."""
+        if experiment not in self._known:
+            rows = [row for row in self._read(experiment) if row.run.planned]
             if experiment in DERIVED:
-                rows[:] = [_marked(row, inputs.get(_mixture(row))) for row in rows]
+                rows = self._marked(rows)
+            found: dict[str, list[Row]] = {}
+            for row in rows:
+                found.setdefault(row.metric, []).append(row)
+            self._known[experiment] = found
+        return self._known[experiment]
+
+    def _marked(self, rows: Iterable[Row]) -> list[Row]:
+        """Mark rows that were read off mixtures which are stale, or were made anew since."""
+        inputs = {_mixture(row): row for of in self._of(_INPUT).values() for row in of}
+        return [_marked(row, inputs.get(_mixture(row))) for row in rows]
 
 
 def _mixture(row: Row) -> tuple[Any, ...]:
@@ -96,16 +101,17 @@ def _marked(row: Row, of: Row | None) -> Row:
 # Reading ------------------------------------------------------------------------------------------
 
 
-def _runs(store: Store, planned: Mapping[str, Plan]) -> Iterator[list[Row]]:
+def _rows_of(store: Store, experiment: str, planned: Mapping[str, Plan]) -> Iterator[Row]:
     """Yield the rows of every intact run; of two of one digest, of that which comes first."""
     seen = set()
-    for name, path in store.directories():
-        if (name, path.name) in seen:
+    for _, path in store.directories(experiment):
+        contents = None if path.name in seen else _contents(path)
+        if contents is None:
             continue
-        contents = _contents(path)
-        if contents is not None:
-            seen.add((name, path.name))
-            yield _rows(_run(name, path.name, contents, planned), contents["rows.csv"])
+        seen.add(path.name)
+        run = _run(experiment, path.name, contents, planned)
+        if run.planned:
+            yield from _rows(run, contents["rows.csv"])
 
 
 def _contents(path: Path) -> dict[str, bytes] | None:
@@ -119,12 +125,8 @@ def _contents(path: Path) -> dict[str, bytes] | None:
     return contents if all(right) else None
 
 
-def _run(
-    name: str, digest: str, contents: Mapping[str, bytes], planned: Mapping[str, Plan]
-) -> Run:
-    config, provenance = (
-        json.loads(contents[file]) for file in ("config.json", "provenance.json")
-    )
+def _run(name: str, digest: str, contents: Mapping[str, bytes], planned: Mapping[str, Plan]) -> Run:
+    config, provenance = (json.loads(contents[file]) for file in ("config.json", "provenance.json"))
     return Run(
         experiment=name,
         digest=digest,
@@ -136,13 +138,14 @@ def _run(
     )
 
 
-def _rows(run: Run, content: bytes) -> list[Row]:
-    reader = csv.DictReader(io.StringIO(content.decode()))
-    return [_row(run, line) for line in reader] if run.planned else []
-
-
-def _row(run: Run, line: Mapping[str, str]) -> Row:
-    texts = (line["dataset"], line["model"], line["setting"])
-    row = Row(*texts, int(line["seed"]), line["metric"], float(line["value"]), run)
-    stale = is_stale(run.experiment, run.config, run.version, row.model, row.k)
-    return row._replace(stale=stale)
+def _rows(run: Run, content: bytes) -> Iterator[Row]:
+    stale: dict[tuple[str, str], bool] = {}
+    reader = csv.reader(io.StringIO(content.decode()))
+    header = next(reader)
+    order = [header.index(name) for name in ROW_COLUMNS]
+    for line in reader:
+        dataset, model, setting, seed, metric, value = (line[n] for n in order)
+        row = Row(dataset, model, setting, int(seed), metric, float(value), run)
+        if (model, setting) not in stale:
+            stale[model, setting] = is_stale(run.experiment, run.config, run.version, model, row.k)
+        yield row._replace(stale=True) if stale[model, setting] else row

@@ -120,6 +120,8 @@ class Rows:
         Whether the split is drawn at random, so that it is an axis beside the seed.
     beside
         Further experiments whose rows are taken together with these.
+    also
+        Other values of row columns that count as well: rows of another model for comparison.
     """
 
     experiment: str
@@ -130,14 +132,15 @@ class Rows:
     deviations: tuple[Deviation, ...] = ()
     random_split: bool = False
     beside: tuple[str, ...] = ()
+    also: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
     def match(self, row: Row) -> bool:
         """Say whether a row of the experiment's plan is one of these, at whatever profile."""
-        of_run = self.config
+        wanted = (self.where, self.also) if self.also else (self.where,)
         return (
             row.metric in self.metrics
-            and all(getattr(row, name) in values for name, values in self.where.items())
-            and all(row.run.config.get(name) in values for name, values in of_run.items())
+            and any(all(getattr(row, n) in of for n, of in columns.items()) for columns in wanted)
+            and all(row.run.config.get(name) in of for name, of in self.config.items())
         )
 
 

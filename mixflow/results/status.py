@@ -101,9 +101,7 @@ def status_table(
     return pd.DataFrame(rows, columns=list(STATUS_COLUMNS))
 
 
-def judged(
-    catalogue: Catalogue, questions: Sequence[Question], protocol: Protocol
-) -> list[Line]:
+def judged(catalogue: Catalogue, questions: Sequence[Question], protocol: Protocol) -> list[Line]:
     """Judge questions under one protocol, the numbers of each table together."""
     lines = [_line(catalogue, question, protocol) for question in questions]
     for family in {question.family for question in questions}:

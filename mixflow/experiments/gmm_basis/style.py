@@ -18,7 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mixflow.datasets import load_picture
-from mixflow.experiments.base import Answer, Experiment, Result, RunContext
+from mixflow.experiments.base import Experiment, Result, RunContext
 from mixflow.experiments.gmm_basis.common import Ledger
 from mixflow.experiments.gmm_basis.gram import (
     Triangles,
@@ -73,7 +73,7 @@ def run(config: Style, context: RunContext) -> Result:
     if config.n_variations > 1:
         ledger.spreads(config.shares, targets, found, crops.test, crops.centres, crops.layout)
     if config.target == "basis":
-        ledger.claims(config.shares)
+        ledger.trends(config.shares)
     arrays = {name: encode(image) for name, image in zip(keys(config), images, strict=True)}
     if config.examples:
         arrays |= {name: encode(image) for name, image in example_pictures(config).items()}
@@ -278,8 +278,4 @@ EXPERIMENT = Experiment(
     run=run,
     defaults={"smoke": _SMOKE, "laptop": {}, "paper": _PAPER},
     plan=plan,
-    answers={
-        f"figure-{number}": Answer(metrics={"claim": f"claim_figure_{number}"})
-        for number in (11, 12, 13)
-    },
 )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mixflow.experiments.base import PROFILES, Experiment
-from mixflow.experiments.vmonf.claims import FRESH
+from mixflow.experiments.vmonf.fresh_seeds import FRESH
 from mixflow.experiments.vmonf.head_to_head import SHORT
 from mixflow.experiments.vmonf.plane import PlaneConfig, run
 from mixflow.experiments.vmonf.recipes import Model

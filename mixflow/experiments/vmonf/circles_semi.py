@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mixflow.experiments.base import PROFILES, Answer, Experiment
-from mixflow.experiments.vmonf.claims import seeds, separated, with_claim
-from mixflow.experiments.vmonf.plane import PlaneConfig
+from mixflow.experiments.base import PROFILES, Experiment
+from mixflow.experiments.vmonf.fresh_seeds import seeds
+from mixflow.experiments.vmonf.plane import PlaneConfig, run
 
 
 def plan(profile: str) -> Sequence[Mapping[str, Any]]:
@@ -28,8 +28,7 @@ EXPERIMENT = Experiment(
     name="vmonf/circles-semi",
     title="VMoNF on two circles, 32 labels and 1024 unlabelled samples",
     config=PlaneConfig,
-    run=with_claim(separated(0.99)),
+    run=run,
     defaults={profile: {"dataset": "circles-semi", "start": "labels"} for profile in PROFILES},
     plan=plan,
-    answers={"circles-semi": Answer(metrics={"claim": "claim"})},
 )

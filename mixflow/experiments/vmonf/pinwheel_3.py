@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mixflow.experiments.base import PROFILES, Answer, Experiment
-from mixflow.experiments.vmonf.claims import seeds, separated, with_claim
-from mixflow.experiments.vmonf.plane import PlaneConfig
+from mixflow.experiments.base import PROFILES, Experiment
+from mixflow.experiments.vmonf.fresh_seeds import seeds
+from mixflow.experiments.vmonf.plane import PlaneConfig, run
 
 
 def plan(profile: str) -> Sequence[Mapping[str, Any]]:
@@ -30,8 +30,7 @@ EXPERIMENT = Experiment(
     name="vmonf/pinwheel-3",
     title="VMoNF on the pinwheel of 3 wings, and the training animation",
     config=PlaneConfig,
-    run=with_claim(separated(0.99)),
+    run=run,
     defaults={profile: {"dataset": "pinwheel-3"} for profile in PROFILES},
     plan=plan,
-    answers={"pinwheel-3": Answer(metrics={"claim": "claim"})},
 )

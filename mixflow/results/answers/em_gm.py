@@ -18,7 +18,7 @@ _TRAINED = recipe("AdamW, its rate falling to 0 by a cosine; the paper Adam with
 _AT_THE_END = recipe("NLL at the end of training; the paper's is the lowest over epochs")
 DIVIDED = (
     recipe("posteriors by Bayes' rule; the released code divides log densities by D"),
-    recipe("starts from K copies of a trained flow, divided by k-means; the paper from random ones"),
+    recipe("starts from K copies of a trained flow, divided by k-means; the paper at random"),
     recipe("one draw of noise for all components; the released code one for each"),
 )
 SIZE = {
@@ -61,9 +61,7 @@ _METRICS: dict[str, dict[Protocol, str]] = {
         "as_published": "test_accuracy_best_on_test",
         "our_recipe": "test_accuracy_validation_chosen",
     },
-    "table-2-last-epoch": dict.fromkeys(
-        ("as_published", "our_recipe"), "test_accuracy_last_epoch"
-    ),
+    "table-2-last-epoch": dict.fromkeys(("as_published", "our_recipe"), "test_accuracy_last_epoch"),
 }
 PUBLISHED_TABLE_2 = (
     open_("features scaled to [-0.5, 0.5] by their least and greatest value; the paper says none"),

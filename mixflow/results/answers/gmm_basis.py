@@ -7,7 +7,7 @@ from mixflow.results.targets import Target
 
 OUR_TARGETS = open_("random targets drawn by us; the paper says neither weights, means nor widths")
 MORE_TARGETS = open_("200 targets a seed; the paper 20 or 30 in all")
-OWN_WIDTH = recipe("algorithm 1 learns with sigma = 0.5 r, whatever the table's; printed: the table's")
+OWN_WIDTH = recipe("algorithm 1 learns with sigma = 0.5 r; as printed with the table's")
 NOTHING_TO_CHOOSE = "algorithm 2 is one pass over the data: there is nothing to choose"
 
 

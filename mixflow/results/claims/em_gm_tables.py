@@ -13,6 +13,7 @@ from mixflow.results.evidence import Answer, Row, Rows, less
 COMPONENTS = (1, 2, 3, 4, 10, 20)
 ABOUT = 0.01  # differences of accuracy up to this are about the same: the tolerance of table II
 _ABOUT = "about the same is a difference of at most .01, set 2026-11-28"
+_ANEW = "trained anew, 26 classes"
 _NOT_AS_PUBLISHED = "no run has the paper's flows and training"
 
 
@@ -52,7 +53,8 @@ def _about(dataset: str) -> Claim:
     ours = Rows(
         em_gm.TABLE_2,
         (chosen,),
-        where={"dataset": (dataset,), "model": ("GenMM", "LatMM")},
+        where={"dataset": (dataset,), "model": ("LatMM",)},
+        also={"dataset": (dataset,), "model": ("GenMM",), "setting": ("K=1",)},
         config={"split_seed": (0,)},
         deviations=em_gm.RECIPE_TABLE_2,
     )
@@ -78,7 +80,6 @@ def added_as_trained_anew(rows: Sequence[Row]) -> Test:
     return statistics.within(table[:, 0] - table[:, 1], ABOUT)
 
 
-_ANEW = "trained anew, 26 classes"
 _ADDED = Claim(
     paper="em-gm",
     item="table-2",

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from pydantic import Field, model_validator
 
-from mixflow.experiments.base import Answer, Experiment, Result, RunContext
+from mixflow.experiments.base import Experiment, Result, RunContext
 from mixflow.experiments.em_gm.images import models, single_flow
 from mixflow.experiments.em_gm.images.data import ImageSet, load_images, to_grey
 from mixflow.experiments.em_gm.images.measures import Judge, Measures, cost_of_pass
@@ -200,5 +200,4 @@ EXPERIMENT = Experiment(
         "paper": {**single_flow.PAPER, "epochs": 60, "em_every": 5},
     },
     plan=plan,
-    answers={"table-1": Answer(metrics={"nll_nat_per_pixel": "nll_train"})},
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mixflow.experiments.base import Answer, Experiment, Result, RunContext
+from mixflow.experiments.base import Experiment, Result, RunContext
 from mixflow.experiments.em_gm.table_2.config import Table2, rows_of
 from mixflow.experiments.em_gm.table_2.data import UNEQUAL, Cell, companion, load_cell
 from mixflow.experiments.em_gm.table_2.fit import density, fit, fit_gaussians
@@ -133,11 +133,4 @@ EXPERIMENT = Experiment(
     run=run,
     defaults={"smoke": {"dataset": "digits"}, "laptop": {}, "paper": {}},
     plan=plan,
-    answers={
-        "table-2": Answer(
-            metrics={"test_accuracy": "test_accuracy_validation_chosen"},
-            stand_ins={"state of the art cited": ("GenMM", "K=20")},
-        ),
-        "table-2-last-epoch": Answer(metrics={"test_accuracy": "test_accuracy_last_epoch"}),
-    },
 )
