@@ -11,7 +11,8 @@ import base64
 import copy
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -19,20 +20,11 @@ import pandas as pd
 from mixflow import experiments
 from mixflow.experiments.base import PROFILES
 from mixflow.results import Store, Target, load_targets, status_table
+from mixflow.results.side_by_side import MARKS, NAMES, side_by_side
 from mixflow.results.store import StoredRun
-from mixflow.results.text import mean_and_sd
-from mixflow.results.verdicts import judge
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
-
-VERDICTS = {
-    "better": "▲\u00a0better",
-    "reproduced": "●\u00a0reproduced",
-    "short": "▼\u00a0short",
-    "smoke only": "○\u00a0smoke\u00a0only",
-    "not run": "–\u00a0not\u00a0run",
-}
 
 
 class Page:
@@ -151,41 +143,6 @@ class Page:
         targets = [t for t in targets if dataset in (None, t.dataset)]
         return _html(verdict_table(self.store, targets))
 
-    def verdicts_of(self, model: str, metrics: Mapping[str, str], *, dataset: str) -> HTML:
-        """Judge another of our models against the published numbers.
-
-        Parameters
-        ----------
-        model
-            Our model, of the rows.
-        metrics
-            Item of the target table -> the metric of our rows that stands beside it.
-        dataset
-            Of targets and rows.
-        """
-        paper = self.experiment.name.split("/")[0]
-        targets = [t for t in load_targets() if t.paper == paper and t.item in metrics]
-        targets = [t for t in targets if t.dataset == dataset and t.model == "GenMM"]
-        lines = []
-        for target in targets:
-            rows = self.rows[(self.rows["model"] == model) & (self.rows["dataset"] == dataset)]
-            rows = rows[rows["setting"] == target.setting]
-            values = rows.loc[rows["metric"] == metrics[target.item], "value"]
-            verdict = judge(target, values.to_numpy()).verdict if len(values) else "not run"
-            lines.append(
-                {
-                    "setting": target.setting,
-                    "protocol": metrics[target.item].removeprefix("test_accuracy_"),
-                    "paper": f"{target.value:.4f}",
-                    "ours": mean_and_sd(values.mean(), values.std()),
-                    "seeds": len(values),
-                    "verdict": VERDICTS[verdict],
-                }
-            )
-        return _html(
-            pd.DataFrame(lines).replace("_", " ", regex=True).to_html(index=False, border=0)
-        )
-
     def command(self) -> Markdown:
         """Show the command that computes these results anew."""
         name, profile = self.experiment.name, self.profile
@@ -225,31 +182,51 @@ class Page:
 
 
 def verdict_table(store: Store, targets: Sequence[Target]) -> str:
-    """Return the targets beside our values as an HTML table; claims say what is claimed."""
-    table = status_table(store, targets)
-    claims = {t.id: t.note for t in targets if t.value is None}
-    shown = pd.DataFrame(
-        {
-            "item": table["item"],
-            "data": table["dataset"],
-            "model": table["model"],
-            "setting": table["setting"],
-            "paper": [claims.get(t.id) or f"{t.value:.6g}" for t in targets],
-            "ours": [mean_and_sd(*row) for row in table[["ours", "spread"]].to_numpy()],
-            "seeds": table["seeds"],
-            "profile": table["profile"].fillna(""),
-            "verdict": table["verdict"].map(VERDICTS),
-        }
-    )
+    """Return targets beside our values under both protocols, as an HTML table.
+
+    A claim stands with the test that it is put to. Below it stand the reasons of those that our
+    values speak against.
+    """
+    status = status_table(store, targets)
+    texts = {t.setting: t.note for t in targets if t.value is None}
+    shown = side_by_side(status)
+    is_claim = shown["paper"] == "claim"
+    shown.loc[is_claim, "paper"] = shown.loc[is_claim, "setting"].map(texts)
+    for name in NAMES.values():
+        shown[name] = [f"{_mark(text)}\u00a0{text}" for text in shown[name]]
     empty = [name for name in shown.columns if not shown[name].astype(str).str.strip().any()]
-    return shown.drop(columns=empty).to_html(index=False, border=0)
+    table = shown.drop(columns=empty).to_html(index=False, border=0)
+    return table + _rulings(status)
+
+
+def _mark(text: str) -> str:
+    """Return the mark of a cell's verdict; the last one named is what others have in brackets."""
+    found = {text.find(verdict): mark for verdict, mark in MARKS.items() if verdict in text}
+    return found[min(found)]
+
+
+def _rulings(status: pd.DataFrame) -> str:
+    """Return, as an HTML list, why each verdict against a paper is a finding or our shortfall."""
+    against = status[status["kind"] != ""]
+    lines = [
+        f"<li><b>{line['item']}, {escape(' '.join(filter(None, named)))}</b> "
+        f"({NAMES[line['protocol']]}): {line['kind']}. {escape(line['reason'])}."
+        + (f" It would be settled by {escape(line['settles'])}." if line["settles"] else "")
+        + "</li>"
+        for line in against.to_dict("records")
+        for named in [(line["dataset"], line["model"], line["setting"])]
+    ]
+    return f"<ul>{''.join(lines)}</ul>" if lines else ""
 
 
 def verdict_counts(store: Store, targets: Sequence[Target]) -> pd.DataFrame:
-    """Return how many targets of each paper have which verdict."""
-    table = status_table(store, targets)
-    counts = pd.crosstab(table["paper"], table["verdict"].map(VERDICTS))
-    return counts.reindex(columns=list(VERDICTS.values()), fill_value=0).rename_axis(columns=None)
+    """Return how many targets of each paper have which verdict, by protocol."""
+    status = status_table(store, targets)
+    names = status["protocol"].map(NAMES)
+    table = pd.crosstab([status["paper"], names], status["verdict"])
+    table = table.reindex(columns=[v for v in MARKS if v in table], fill_value=0)
+    table.index.names = ["paper", "protocol"]
+    return table.rename(columns=lambda v: f"{MARKS[v]}\u00a0{v}").rename_axis(columns=None)
 
 
 def _commit(code: dict[str, Any]) -> str:

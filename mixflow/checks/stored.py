@@ -7,7 +7,8 @@ from pathlib import Path
 
 from mixflow import experiments
 from mixflow.experiments.base import ParameterError
-from mixflow.results.questions import load_targets
+from mixflow.results.evidence import PROTOCOLS
+from mixflow.results.questions import load_questions, load_targets
 from mixflow.results.status import status_table
 from mixflow.results.store import DamagedRunError, Store, StoredRun, is_unfinished, read_run
 
@@ -47,23 +48,23 @@ def _problems_of(run: StoredRun) -> list[str]:
 
 
 def check_targets(root: Path, store: Store) -> list[str]:
-    """Check the table of targets, its status table, and that answers name real items."""
+    """Check the table of targets, and that its status has every one under each protocol once."""
     try:
         targets = load_targets()
-    except ValueError as error:
+    except (ValueError, KeyError) as error:
         return [str(error)]
-    problems = []
-    frame = status_table(store, targets)
-    keys = ["paper", "item", "dataset", "model", "setting", "metric"]
+    frame = status_table(store)
+    keys = ["paper", "item", "dataset", "model", "setting", "metric", "protocol"]
     counts = Counter(map(tuple, frame[keys].to_numpy()))
+    problems = []
     for target in targets:
-        n = counts[tuple(getattr(target, key) for key in keys)]
-        if n != 1:
-            problems.append(f"target {target.id} is {n} times in the status table, not once")
-    published = {(target.paper, target.item, target.metric) for target in targets}
-    for name in experiments.names():
-        for item, answer in experiments.find(name).answers.items():
-            for metric in answer.metrics:
-                if (name.split("/")[0], item, metric) not in published:
-                    problems.append(f"{name} answers {item} / {metric}, which is no target")
+        for protocol in PROTOCOLS:
+            n = counts[*(getattr(target, key) for key in keys[:-1]), protocol]
+            if n != 1:
+                problems.append(f"target {target.id} is {n} times {protocol} in the status table")
+    known = set(experiments.names())
+    for question in load_questions():
+        for choice in (c for protocol in PROTOCOLS for c in question.answer.under(protocol)):
+            for name in {choice.experiment, *choice.beside} - known:
+                problems.append(f"{question.target.id} is answered by {name}, no experiment")
     return problems

@@ -27,6 +27,10 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data", help="Look at the data sets, check or download their files.")
 
+# Letters of the columns of the status table, which keep it within 160.
+STATUS_WIDTHS = {"item": 18, "data": 14, "model": 11, "setting": 24, "paper": 8}
+STATUS_WIDTHS |= dict.fromkeys(("as published", "our recipe"), 36)
+
 Results = Annotated[
     Path | None,
     typer.Option(
@@ -176,11 +180,13 @@ def status(
 ) -> None:
     """Compare our results with the papers.
 
-    Every published number and claim gets a verdict: better, reproduced, short, smoke only
-    or not run.
+    Every published number and claim gets a verdict under two protocols: as published, and by
+    our recipe. In brackets, how many seeds; what each verdict means is in the introduction of
+    the book, and --format csv has the rule of every line.
     """
-    from mixflow.cli.values import records, require, table
+    from mixflow.cli.values import clipped, records, require, table
     from mixflow.results import Store, load_targets, status_table
+    from mixflow.results.side_by_side import counts, side_by_side
 
     require("format", output, ("table", "csv", "json"))
     targets = load_targets()
@@ -193,10 +199,12 @@ def status(
     elif output == "json":
         typer.echo(records(frame))
     else:
-        typer.echo(table(frame.drop(columns=["rule", "runs"])))
-        counts = frame["verdict"].value_counts()
-        typer.echo("\n" + ", ".join(f"{n} {verdict}" for verdict, n in counts.items()))
-        typer.echo("rules and runs: --format csv")
+        for name in dict.fromkeys(target.paper for target in chosen):
+            lines = side_by_side(frame[frame["paper"] == name], spread=False)
+            typer.echo(f"{name}\n{table(clipped(lines, STATUS_WIDTHS))}\n")
+        for protocol, of in counts(frame).items():
+            typer.echo(f"{protocol}: " + ", ".join(f"{n} {verdict}" for verdict, n in of.items()))
+        typer.echo("rules, intervals, chances, deviations, rulings, runs: --format csv")
 
 
 @app.command(

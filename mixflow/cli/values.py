@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -184,6 +184,16 @@ def table(frame: pd.DataFrame) -> str:
         padded = [text.rjust(width) if right else text.ljust(width) for text, width, right in cells]
         lines.append("  ".join(padded).rstrip())
     return "\n".join(lines)
+
+
+def clipped(frame: pd.DataFrame, widths: Mapping[str, int]) -> pd.DataFrame:
+    """Return a frame of text whose columns are no wider than so many letters."""
+    return frame.assign(
+        **{
+            name: [text if len(text) <= width else text[: width - 1] + "…" for text in frame[name]]
+            for name, width in widths.items()
+        }
+    )
 
 
 def _cell(value: Any) -> str:

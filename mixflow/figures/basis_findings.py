@@ -13,7 +13,7 @@ from mixflow.results import Target
 from mixflow.results.store import StoredRun
 
 Line = tuple[str, str, bool]
-_WITHIN = 0.07  # of the published value; the tolerance of the verdicts
+_WITHIN = 0.07  # of the published value, as a careful look found before
 _OURS = "learning sigma 0.5r"
 
 

@@ -24,11 +24,19 @@ class Question:
         The rows that stand for it.
     claim
         The test, of a claim.
+    of
+        The number that this one repeats for another model of ours; None of others.
     """
 
     target: Target
     answer: Answer
     claim: Claim | None = None
+    of: Target | None = None
+
+    @property
+    def stands_by(self) -> str:
+        """The id of the target that it is shown with: its own, or that of what it repeats."""
+        return (self.of or self.target).id
 
     @property
     def family(self) -> tuple[str, str]:
@@ -38,7 +46,7 @@ class Question:
 
 def load_questions() -> list[Question]:
     """Return every question, paper by paper; numbers first."""
-    numbers = [Question(t, answer(t)) for number in load_numbers() for t in _with_rows(number)]
+    numbers = [question for number in load_numbers() for question in _asked(number)]
     claims = [Question(claim.target, claim.answer, claim) for claim in load_claims()]
     every = numbers + claims
     papers = list(dict.fromkeys(question.target.paper for question in every))
@@ -46,12 +54,14 @@ def load_questions() -> list[Question]:
 
 
 def load_targets() -> list[Target]:
-    """Return the published numbers and claims as the status table has them."""
-    return [question.target for question in load_questions()]
+    """Return the published numbers and the claims."""
+    return [question.target for question in load_questions() if question.of is None]
 
 
-def _with_rows(number: Target) -> Sequence[Target]:
+def _asked(number: Target) -> Sequence[Question]:
     """Return a number, and again under another setting where we have a model of its own for it."""
-    if (number.paper, number.item, number.setting) == ("em-gm", "table-1", "K=1"):
-        return number, replace(number, setting=em_gm.FURTHER_SETTING)
-    return (number,)
+    asked = [Question(number, answer(number))]
+    if (number.item, number.setting) == ("table-1", "K=1"):
+        again = replace(number, setting=em_gm.FURTHER_SETTING)
+        asked.append(Question(again, answer(again), of=number))
+    return asked

@@ -73,7 +73,7 @@ def status_table(
     store
         Where the runs are, or their rows.
     targets
-        The targets to show; by default all of the questions.
+        The targets to show, in the order of the questions; by default all of these.
     questions
         What is asked; by default of the three papers.
 
@@ -86,10 +86,9 @@ def status_table(
         or of a claim's test, and ``chance`` that of a claim to hold by luck.
     """
     every = list(load_questions() if questions is None else questions)
-    wanted = [question.target.id for question in every]
-    if targets is not None:
-        wanted = [target.id for target in targets]
-    families = {question.family for question in every if question.target.id in set(wanted)}
+    ids = None if targets is None else {target.id for target in targets}
+    wanted = [q for q in every if ids is None or q.stands_by in ids]
+    families = {question.family for question in wanted}
     asked = [question for question in every if question.family in families]
     catalogue = store if isinstance(store, Catalogue) else Catalogue.of(store)
     lines = {
@@ -97,7 +96,7 @@ def status_table(
         for protocol in PROTOCOLS
         for line in judged(catalogue, asked, protocol)
     }
-    rows = [lines[name, protocol] for name in wanted for protocol in PROTOCOLS]
+    rows = [lines[q.target.id, protocol] for q in wanted for protocol in PROTOCOLS]
     return pd.DataFrame(rows, columns=list(STATUS_COLUMNS))
 
 
@@ -169,7 +168,7 @@ def _settled(line: Line) -> Line:
     if evidence.stale:
         stale = len({row.run.digest for row in evidence.rows if row.stale})
         text = f"{stale} of {len(evidence.runs)} runs are not what today's code computes"
-        word = Judgement("stale", f"{text}; else: {line.judgement.rule}", line.judgement.word)
+        word = Judgement("stale", f"{text}; else: {line.judgement.rule}", line.judgement.as_hint)
         return replace(line, judgement=word)
     if verdict not in FAILED:
         return line

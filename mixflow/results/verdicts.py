@@ -81,7 +81,7 @@ class Judgement:
     rule
         The numbers that decided, in words.
     hint
-        What stands in brackets: where the value of one seed lies, ``within tolerance``, ``higher``
+        What stands in brackets: where the value of one seed lies, ``within`` the tolerance, ``higher``
         or ``lower``; what a stale verdict was; ``other targets`` where better is not claimed.
     """
 
@@ -93,6 +93,11 @@ class Judgement:
     def word(self) -> str:
         """The verdict as tables show it."""
         return f"{self.verdict} ({self.hint})" if self.hint else self.verdict
+
+    @property
+    def as_hint(self) -> str:
+        """The verdict as what another one has in its brackets."""
+        return f"{self.verdict}, {self.hint}" if self.hint else self.verdict
 
 
 @dataclass(frozen=True)
@@ -159,5 +164,5 @@ def _judge(one: Comparison, p: float) -> Judgement:
 
 def _side(value: float, tolerance: float) -> str:
     if abs(value) <= tolerance:
-        return "within tolerance"
+        return "within"
     return "higher" if value > 0 else "lower"

@@ -66,6 +66,7 @@ def published(targets: Iterable[Target], dataset: str, item: str = "table-2") ->
             int(t.setting.removeprefix("K=")): t.value
             for t in targets
             if (t.paper, t.item, t.dataset, t.model) == ("em-gm", item, dataset, "GenMM")
+            and t.value is not None
         },
         dtype=float,
     )
