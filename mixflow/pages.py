@@ -136,11 +136,11 @@ class Page:
             )
         return _markdown(f"> {text}")
 
-    def verdicts(self, *items: str, dataset: str | None = None) -> HTML:
+    def verdicts(self, *items: str, dataset: str | None = None, model: str | None = None) -> HTML:
         """Show the paper's numbers and claims beside ours, for items of the target table."""
         paper = self.experiment.name.split("/")[0]
         targets = [t for t in load_targets() if t.paper == paper and t.item in items]
-        targets = [t for t in targets if dataset in (None, t.dataset)]
+        targets = [t for t in targets if dataset in (None, t.dataset) and model in (None, t.model)]
         return _html(verdict_table(self.store, targets))
 
     def command(self) -> Markdown:

@@ -94,8 +94,8 @@ published_size.table(page.runs, small.runs, load_targets()).style.hide(axis="ind
 #
 # The paper prints the lowest NLL of its 400 epochs. These flows go on from those above, whose
 # learning rate had come down to zero, with a new rise and fall of it; the couplings' networks train
-# in bfloat16, which some CPUs have, so that no GPU is needed. Where there is such a flow, table I's
-# verdict for K = 1 is of it.
+# in bfloat16, which some CPUs have, so that no GPU is needed. Table I has
+# such a flow in a line of its own: the other K were not trained for as long.
 
 # %% tags=["hide-input"]
 Markdown(further_epochs.say(further.runs, page.runs, load_targets()))

@@ -90,15 +90,6 @@ page.verdicts("figure-11", "figure-12", "figure-13")
 
 
 # %% [markdown]
-# What is asked of each seed, decided before the runs:
-#
-# - **11**: further crops, 40 of each painting, are nearer to their own painting's mean Gram matrix
-#   than to the other's, 95 % of them at least;
-# - **12**: the image of a Gram matrix that was sampled from style 1 alone is as near to the mean of
-#   that style as 95 % of real crops are, and nearer than to the other;
-# - **13**: over the nine shares the rank correlation of the share with the distance from style 1 is
-#   at least 0.95, and at most -0.95 with the distance from style 2.
-#
 # Distances are of Gram matrices, layer by layer in units of the distance of the two mean ones:
 # $d_s = \frac1L \sum_l \|G_l - M_{sl}\|^2 / \|M_{1l} - M_{2l}\|^2$. The *position*
 # $(1 + d_1 - d_2)/2$ is the projection onto the line between the means, 0 at style 1, 1 at style 2.

@@ -9,8 +9,11 @@
 # %% [markdown]
 # # Every table and figure: where we stand
 #
-# Each line is a number or a claim of one of the three papers, our value beside it, and the verdict,
-# all computed from the stored results when this page was made. How to read a verdict: see
+# Each line is a number or a claim of one of the three papers, under two protocols: **as published**
+# and by **our recipe**, which is chosen without test data. Our value, in brackets the number of
+# seeds, and the verdict are computed from the stored results when this page was made. A claim
+# stands with the test that it is put to. Below each table stands what speaks against the paper:
+# a finding, or our own shortfall, and what would settle it. How to read a verdict: see
 # [the introduction](../intro.md). The same table comes from `mixflow status`.
 
 # %% tags=["parameters"]

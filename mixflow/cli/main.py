@@ -28,7 +28,7 @@ app = typer.Typer(
 app.add_typer(data_app, name="data", help="Look at the data sets, check or download their files.")
 
 # Letters of the columns of the status table, which keep it within 160.
-STATUS_WIDTHS = {"item": 18, "data": 14, "model": 11, "setting": 24, "paper": 8}
+STATUS_WIDTHS = {"item": 18, "data": 14, "model": 11, "setting": 28, "paper": 8}
 STATUS_WIDTHS |= dict.fromkeys(("as published", "our recipe"), 36)
 
 Results = Annotated[

@@ -16,6 +16,7 @@ from typing import Any
 
 import mixflow
 from mixflow.experiments.base import Config
+from mixflow.results import stale
 
 PACKAGES = ("mixflow", "torch", "numpy", "pandas", "scikit-learn", "scipy")
 
@@ -110,6 +111,7 @@ def collect(
         "seeds": [config.seed],
         "started": _iso(start.utc),
         "torch_threads": _torch_threads(),
+        "training_version": stale.VERSION,
     }
 
 

@@ -45,7 +45,7 @@ def side_by_side(status: pd.DataFrame, *, spread: bool = True) -> pd.DataFrame:
     """
     lines = []
     for keys, of in status.groupby(list(KEYS), sort=False, dropna=False):
-        found = {line["protocol"]: line for line in of.to_dict("records")}
+        found: dict[str, Any] = {line["protocol"]: line for line in of.to_dict("records")}
         named = dict(zip(KEYS, keys, strict=True))
         lines.append(
             {

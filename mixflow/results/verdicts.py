@@ -81,8 +81,9 @@ class Judgement:
     rule
         The numbers that decided, in words.
     hint
-        What stands in brackets: where the value of one seed lies, ``within`` the tolerance, ``higher``
-        or ``lower``; what a stale verdict was; ``other targets`` where better is not claimed.
+        What stands in brackets: where the value of one seed lies, ``within`` the tolerance,
+        ``higher`` or ``lower``; what a stale verdict was; ``other targets`` where better is not
+        claimed.
     """
 
     verdict: Verdict

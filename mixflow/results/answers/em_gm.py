@@ -12,7 +12,7 @@ SIZES = ("paper", "laptop")  # profiles, the nearest to the paper's size first
 
 NO_PUBLISHED_IMAGES = (
     "no run of 'GenMM as published' is stored: 400 epochs of K flows from a random start, with the "
-    "released code's posteriors, take a GPU for days"
+    "released code's posteriors"
 )
 _TRAINED = recipe("AdamW, its rate falling to 0 by a cosine; the paper Adam with Noam's schedule")
 _AT_THE_END = recipe("NLL at the end of training; the paper's is the lowest over epochs")

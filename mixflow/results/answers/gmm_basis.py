@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mixflow.results.evidence import Answer, Deviation, Rows, open_, recipe
+from mixflow.results.evidence import Answer, Deviation, Protocol, Rows, open_, recipe
 from mixflow.results.targets import Target
 
 OUR_TARGETS = open_("random targets drawn by us; the paper says neither weights, means nor widths")
@@ -39,6 +39,6 @@ def answer(target: Target) -> Answer:
             our_recipe=(rows(target, "algorithm-1", OWN_WIDTH),),
         )
     if target.model == "algorithm-2":
-        absent = {"our_recipe": NOTHING_TO_CHOOSE}
+        absent: dict[Protocol, str] = {"our_recipe": NOTHING_TO_CHOOSE}
         return Answer(as_published=(rows(target, "algorithm-2"),), absent=absent)
     raise KeyError(f"{target.id}: no answer is given for {target.model!r}")

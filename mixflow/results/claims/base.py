@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mixflow.results.claims.statistics import Test
+from mixflow.results.claims.statistics import Test, above
 from mixflow.results.evidence import Answer, Row
 from mixflow.results.targets import CLAIM, Target
 
@@ -99,3 +99,10 @@ def levels(
         there = [k for k in ks if all((metric, k) in of for metric in metrics)]
         blocks.append(np.array([[of[metric, k] for k in there] for metric in metrics]))
     return [block for block in blocks if block.size]
+
+
+def paired(rows: Iterable[Row], more: Mapping[str, object], fewer: Mapping[str, object]) -> Test:
+    """Test whether one measure is above another, seed by seed."""
+    rows = list(rows)
+    table = columns([values(rows, **more), values(rows, **fewer)])
+    return above(table[:, 0] - table[:, 1])

@@ -1,9 +1,9 @@
-"""Claims of EM-GM on images: figures 3 to 7."""
+"""Claims of EM-GM on images: figures 3 to 6."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixflow.results.answers import em_gm
-from mixflow.results.claims import statistics
+from mixflow.results.claims import statistics, trends
 from mixflow.results.claims.base import Claim, columns, levels, values
 from mixflow.results.claims.statistics import Test
-from mixflow.results.evidence import Answer, Deviation, Row, Rows, less, open_
+from mixflow.results.evidence import Answer, Deviation, Row, Rows, less
 from mixflow.results.verdicts import TOLERANCES
 
 MODELS = ("GenMM", "LatMM")
@@ -24,8 +24,7 @@ IN_TABLE, IN_FIGURES = (1, 3, 5, 7), (1, 3, 5, 7, 9)
 QUALITY = {"IS": True, "FID root": False, "MMD": False, "1NN": False}
 SURE, MOST = 0.9, 0.5  # a sample looks like a class if the network is this sure; so many must
 ABOUT = 1.1  # LatMM is about as good if its Fréchet distance is at most this times GenMM's
-STAY = 0.8  # of the images between two
-_FEWER_IMAGES = less("10,000 training images; the paper 60,000")
+FEWER_IMAGES = less("10,000 training images; the paper 60,000")
 _FIGURES = "em-gm/figures-3-6"
 
 
@@ -57,7 +56,7 @@ def _ours(
 
 def _both(answer: Answer) -> Answer:
     """Return the same rows of either model."""
-    choices = (replace(c, where=c.where | {"model": MODELS}, also={}) for c in answer.our_recipe)
+    choices = (replace(c, where={**c.where, "model": MODELS}, also={}) for c in answer.our_recipe)
     return replace(answer, our_recipe=tuple(choices))
 
 
@@ -71,7 +70,7 @@ def falls_with_epoch(rows: Sequence[Row], model: str) -> Test:
         for metric in ("curve_rank_correlation", "curve_points")
     )
     both = sorted(correlation.keys() & points)
-    return statistics.falling([(correlation[key], int(points[key])) for key in both])
+    return trends.falling([(correlation[key], int(points[key])) for key in both])
 
 
 def _of(row: Row, model: str) -> bool:
@@ -83,7 +82,7 @@ def falls_with_k(rows: Sequence[Row], model: str) -> Test:
     blocks = levels(rows, ["nll_train"], IN_TABLE, model)
     small = TOLERANCES["nll_nat_per_pixel"].absolute
     flat = bool(blocks) and all(np.ptp(block) <= small for block in blocks)
-    return statistics.trend(blocks, [False], flat)
+    return trends.trend(blocks, [False], flat)
 
 
 def _figure_3(dataset: str, model: str) -> list[Claim]:
@@ -119,7 +118,7 @@ def better_with_k(rows: Sequence[Row], model: str) -> Test:
     """Test whether all four measures improve with K; flat where one never leaves its own noise."""
     blocks = levels(rows, list(QUALITY), IN_FIGURES, model)
     flat = [_within_range(rows, metric, model) for metric in QUALITY]
-    return statistics.trend(blocks, list(QUALITY.values()), any(flat))
+    return trends.trend(blocks, list(QUALITY.values()), any(flat))
 
 
 def _within_range(rows: Sequence[Row], metric: str, model: str) -> bool:
@@ -152,7 +151,7 @@ def _table(lines: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
 def _figure_4(dataset: str, model: str) -> list[Claim]:
     same = {"paper": "em-gm", "item": SETS[dataset], "dataset": dataset, "model": model}
     every = [f"{m}{end}" for m in QUALITY for end in ("", " low", " high")]
-    answer = _ours(every, dataset, model, extra=(_FEWER_IMAGES,))
+    answer = _ours(every, dataset, model, extra=(FEWER_IMAGES,))
     return [
         Claim(
             **same,
@@ -185,7 +184,7 @@ _FALLS_AT_NINE = Claim(
     says="GenMM's IS falls at K = 9",
     text="IS at K = 9 is below that at K = 7 (one-sided t test over seeds)",
     test=falls_at_nine,
-    answer=_ours(("IS",), "mnist", "GenMM", extra=(_FEWER_IMAGES,)),
+    answer=_ours(("IS",), "mnist", "GenMM", extra=(FEWER_IMAGES,)),
 )
 
 
@@ -232,7 +231,7 @@ def _figure_6(dataset: str) -> list[Claim]:
             text="of the kept samples at the largest K more than half are read as one class with a "
             "probability of .9 by the feature network (exact binomial test over samples)",
             test=partial(look_like_a_class, model=model),
-            answer=_ours(read, dataset, model, _FIGURES, (_FEWER_IMAGES,)),
+            answer=_ours(read, dataset, model, _FIGURES, (FEWER_IMAGES,)),
             ours="half, and .9, set 2026-11-20",
         )
         for model in MODELS
@@ -245,89 +244,15 @@ def _figure_6(dataset: str) -> list[Claim]:
         text="LatMM's Fréchet distance is below 1.1 times GenMM's, on average over K = 3, 5, 7, 9 "
         "and seeds (one-sided t test of the log ratio over both)",
         test=about_as_good,
-        answer=_both(_ours(("FID",), dataset, "LatMM", extra=(_FEWER_IMAGES,))),
+        answer=_both(_ours(("FID",), dataset, "LatMM", extra=(FEWER_IMAGES,))),
         ours="1.1, set 2026-11-20",
     )
     return [*claims, about]
 
-
-# Figure 7 -----------------------------------------------------------------------------------------
-
-ENDS, DRAWN, SHARED = "generator of the nearer end", "generator drawn from pi", "one flow"
-
-
-def stays(rows: Sequence[Row], setting: str, model: str) -> Test:
-    """Test whether images between two stay in the classes of these, more than mixed pixels do."""
-    walked = values(rows, model=model, setting=setting)
-    pixels = values(rows, model="pixels")
-    table = columns([walked, pixels])
-    return statistics.above(
-        np.stack([table[:, 0] - STAY, table[:, 0] - table[:, 1]], 1).reshape(len(table), 2)
-    )
-
-
-def strays(rows: Sequence[Row]) -> Test:
-    """Test whether drawn generators leave the classes of the ends more often."""
-    parts = [values(rows, model="GenMM", setting=f"K=7, {rule}") for rule in (ENDS, DRAWN)]
-    table = columns(parts)
-    return statistics.above(table[:, 0] - table[:, 1])
-
-
-def _walk(item: str, k: int, model: str, says: str, test: Callable[..., Test], text: str) -> Claim:
-    deviations = (
-        *em_gm.of_images("laptop", 1 if model == "LatMM" else k),
-        _FEWER_IMAGES,
-        open_("one mixture of seed 0; seeds draw 100 pairs of held-out images each"),
-    )
-    ours = Rows(
-        "em-gm/interpolation",
-        ("at_an_end",),
-        where={"dataset": ("mnist",)},
-        config={"model": (model,), "n_components": (k,)},
-        deviations=deviations,
-    )
-    return Claim(
-        paper="em-gm",
-        item=item,
-        dataset="mnist",
-        model=model,
-        name=f"K={k}",
-        says=says,
-        text=text,
-        test=test,
-        answer=Answer(our_recipe=(ours,), absent={"as_published": em_gm.NO_PUBLISHED_IMAGES}),
-        ours="" if test is strays else ".8, set 2026-11-20",
-    )
-
-
-_STAY_TEXT = (
-    "of the images between two of different classes more than .8 are read as one of these, and "
-    "more than of the same pairs' pixels mixed (one-sided t tests over sets of pairs)"
-)
-_STRAY_TEXT = (
-    "with a generator drawn from pi fewer images between two are read as one of their classes "
-    "than with that of the nearer end (one-sided t test over sets of pairs)"
-)
-_FIGURE_7 = [
-    _walk(
-        "figure-7a", 7, "GenMM", "interpolations stay in the class of their end points",
-        partial(stays, setting=f"K=7, {ENDS}", model="GenMM"), _STAY_TEXT,
-    ),
-    _walk("figure-7b", 7, "GenMM", "unexpected digits appear", strays, _STRAY_TEXT),
-    _walk(
-        "figure-7c", 9, "GenMM", "as 7a, with K = 9",
-        partial(stays, setting=f"K=9, {ENDS}", model="GenMM"), _STAY_TEXT,
-    ),
-    _walk(
-        "figure-7d-f", 9, "LatMM", "LatMM's interpolations, three examples",
-        partial(stays, setting=f"K=9, {SHARED}", model="LatMM"), _STAY_TEXT,
-    ),
-]  # fmt: skip
 
 CLAIMS = [
     *(claim for dataset in SETS for model in MODELS for claim in _figure_3(dataset, model)),
     *(claim for dataset in SETS for model in MODELS for claim in _figure_4(dataset, model)),
     _FALLS_AT_NINE,
     *(claim for dataset in SETS for claim in _figure_6(dataset)),
-    *_FIGURE_7,
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mixflow.results.answers import em_gm
-from mixflow.results.claims import statistics
+from mixflow.results.claims import statistics, trends
 from mixflow.results.claims.base import Claim, columns, levels, values
 from mixflow.results.claims.statistics import Test
 from mixflow.results.evidence import Answer, Row, Rows, less
@@ -21,7 +21,7 @@ def rises(rows: Sequence[Row]) -> Test:
     """Test whether accuracy rises over K."""
     metric = {row.metric for row in rows}
     blocks = levels(rows, sorted(metric), COMPONENTS, rows[0].model if rows else "")
-    return statistics.trend(blocks, [True] * len(metric))
+    return trends.trend(blocks, [True] * len(metric))
 
 
 def _rises(dataset: str, answer: Answer) -> Claim:

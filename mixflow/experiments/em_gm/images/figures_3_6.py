@@ -46,7 +46,7 @@ def run(config: Figures, context: RunContext) -> Result:
 
 def mixtures(config: Figures) -> Iterator[tuple[Model, int]]:
     """Yield model and K of the mixtures that table I's plan has of a seed."""
-    sizes = COMPONENTS.get(config.profile, table_1.COMPONENTS)
+    sizes: tuple[int, ...] = COMPONENTS.get(config.profile, table_1.COMPONENTS)
     if config.seed and config.profile != "smoke":
         sizes = table_1.IN_TABLE
     yield from (("GenMM", k) for k in sizes)
