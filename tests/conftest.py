@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 
 from mixflow import experiments
-from mixflow.experiments.base import Answer, Config, Experiment, Result
+from mixflow.experiments.base import Config, Experiment, Result
 
 NAME = "toy/table-1"
 
@@ -41,7 +41,6 @@ class Toy:
                 if profile == "paper"
                 else [{"n_components": k, "seed": seed} for k in (1, 2) for seed in (0, 1)]
             ),
-            answers={"table-2": Answer({"test_accuracy": "accuracy"}, {"RBF": ("Toy", "K=2")})},
         )
 
     def config(self, **values):

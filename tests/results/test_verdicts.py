@@ -1,195 +1,146 @@
+"""The rule of the verdicts on constructed cases, and the table of published numbers."""
+
 import math
-import sys
-import types
-from dataclasses import replace
 
 import pytest
 
-from mixflow import experiments
-from mixflow.experiments.base import Answer, Result
-from mixflow.results import Store, load_targets, status_table
-from mixflow.results.status import STATUS_COLUMNS
+from mixflow.results.estimates import difference, estimate
+from mixflow.results.shortfall import rule
+from mixflow.results.evidence import less, open_, recipe
 from mixflow.results.targets import parse_targets
-from mixflow.results.verdicts import judge
+from mixflow.results.verdicts import TOLERANCES, VERDICTS, Comparison, Judgement, judge
 
-HEADER = "paper,item,dataset,model,setting,metric,value,better,note\n"
-
-
-def target(metric="test_accuracy", value="0.95", better="higher", **cells):
-    cells = {"dataset": "toy", "model": "Toy", "setting": "K=1", "item": "table-2", **cells}
-    names = ("item", "dataset", "model", "setting")
-    line = ",".join(["toy", *(cells[name] for name in names), metric, value, better, "note"])
-    return parse_targets(HEADER + line + "\n")[0]
+HEADER = "paper,item,dataset,model,setting,metric,value,better,n,note\n"
+TIGHT = (-0.0002, 0.0, 0.0002)  # of three seeds about their mean
 
 
-ACCURACY = target()
-NLL = target("nll_nat_per_pixel", "1.9", "lower")
-L = target("L", "0.1", "lower")
-CLAIM = target("claim", "", "")
+def compared(published, values, sign=1, tolerance=0.01, error=None, comparable=True):
+    found = difference(estimate({0: values}), published, error)
+    return Comparison(found, tolerance, sign, comparable)
+
+
+def about(mean, spread=TIGHT):
+    return [mean + part for part in spread]
 
 
 @pytest.mark.parametrize(
-    ("published", "values", "verdict"),
+    ("values", "verdict", "hint"),
     [
-        # one seed: the spread is unknown, the tolerance .005 decides
-        (ACCURACY, [0.9551], "better"),
-        (ACCURACY, [0.955], "reproduced"),
-        (ACCURACY, [0.951], "reproduced"),
-        (ACCURACY, [0.95], "reproduced"),
-        (ACCURACY, [0.945], "reproduced"),
-        (ACCURACY, [0.9449], "short"),
-        # two seeds: still the tolerance for better; 2 s may excuse
-        (ACCURACY, [0.951, 0.951], "reproduced"),
-        (ACCURACY, [0.93, 0.95], "reproduced"),
-        # three seeds and more: two standard errors
-        (ACCURACY, [0.9511, 0.951, 0.9509], "better"),
-        (ACCURACY, [0.94, 0.95, 0.964], "reproduced"),
-        (ACCURACY, [0.951, 0.951, 0.951], "better"),
-        (ACCURACY, [0.95, 0.95, 0.95], "reproduced"),
-        (ACCURACY, [0.94, 0.9401, 0.9399], "short"),
-        (ACCURACY, [0.9, 0.93, 0.96], "reproduced"),
-        # lower is better
-        (NLL, [1.894], "better"),
-        (NLL, [1.905], "reproduced"),
-        (NLL, [1.906], "short"),
-        # 7 % of the published value
-        (L, [0.107], "reproduced"),
-        (L, [0.108], "short"),
-        (L, [0.092], "better"),
-        # never a verdict out of broken numbers
-        (ACCURACY, [0.99, math.nan], "short"),
-        (NLL, [-math.inf], "short"),
-        (CLAIM, [1, 1], "reproduced"),
-        (CLAIM, [1, 0.5], "short"),
-        (CLAIM, [0], "short"),
-        (target(better=""), [0.999], "short"),
-        (target(better=""), [0.953], "reproduced"),
+        (about(0.951), "reproduced", ""),
+        (about(0.95), "reproduced", ""),
+        (about(0.9599), "consistent", ""),  # it may be beyond the tolerance
+        ((0.93, 0.95, 0.97), "consistent", ""),
+        (about(0.97), "better", ""),
+        (about(0.93), "worse", ""),
+        ((0.93, 0.99, 0.96), "consistent", ""),  # beyond, but not for certain
+        ([0.955], "one seed", "within"),
+        ([0.99], "one seed", "higher"),
+        ([0.5], "one seed", "lower"),
+        ((0.95, math.nan, 0.95), "not run", ""),
+        ((-math.inf,), "not run", ""),
     ],
 )
-def test_rule(published, values, verdict):
-    judgement = judge(published, values)
-    assert judgement.verdict == verdict
+def test_rule(values, verdict, hint):
+    (judgement,) = judge([compared(0.95, values)])
+    assert (judgement.verdict, judgement.hint) == (verdict, hint)
     assert judgement.rule
 
 
-def test_no_value_is_an_error():
-    with pytest.raises(ValueError, match="no value to judge"):
-        judge(ACCURACY, [])
+SWAPPED = {"better": "worse", "worse": "better", "higher": "lower", "lower": "higher"}
 
 
-@pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path / "results")
+@pytest.mark.parametrize("error", [None, 0.002])
+@pytest.mark.parametrize("spread", [TIGHT, (-0.02, 0.0, 0.02), (0.0,)])
+@pytest.mark.parametrize("off", [0.0, 0.003, 0.0099, 0.011, 0.02, 0.2])
+def test_the_rule_is_the_same_on_both_sides(off, spread, error):
+    above, below = (
+        judge([compared(0.5, about(0.5 + side * off, spread), error=error)])[0] for side in (1, -1)
+    )
+    assert SWAPPED.get(below.verdict, below.verdict) == above.verdict
+    assert SWAPPED.get(below.hint, below.hint) == above.hint
+    mirrored = judge([compared(-0.5, about(-0.5 - off, spread), sign=-1, error=error)])[0]
+    assert mirrored.verdict == above.verdict, "lower is better, and lower by as much"
 
 
-def put(store, toy, **values):
-    config = toy.config(**values)
-    store.save(toy.name, config, Result(toy.rows(config)), {})
-    return config
+def test_without_a_tolerance_nothing_is_reproduced():
+    (exact,) = judge([compared(0.95, about(0.95), tolerance=0.0)])
+    assert exact.verdict == "consistent"
 
 
-def status(store, published):
-    (line,) = status_table(store, [published]).to_dict("records")
-    return line
+def test_a_published_error_makes_it_harder_to_differ_and_to_be_the_same():
+    assert judge([compared(0.95, about(0.97), error=0.02)])[0].verdict == "consistent"
+    assert judge([compared(0.95, about(0.95), error=0.02)])[0].verdict == "consistent"
 
 
-def test_not_run(store, toy):
-    line = status(store, ACCURACY)
-    assert line["verdict"] == "not run"
-    assert (line["seeds"], line["runs"]) == (0, "")
-    assert math.isnan(line["ours"])
+def test_holm_corrects_within_the_table():
+    near = compared(0.95, (0.964, 0.970, 0.976), tolerance=0.005)
+    assert near.difference.p < 0.05
+    assert judge([near])[0].verdict == "better"
+    table = judge([near] + [compared(0.95, (0.94, 0.95, 0.96))] * 3)
+    assert table[0].verdict == "consistent"
+    clear = judge([compared(0.95, about(0.97))] + [compared(0.95, (0.94, 0.95, 0.96))] * 3)
+    assert clear[0].verdict == "better"
+    assert "after Holm" in clear[0].rule
 
 
-def test_smoke_is_never_a_reproduction(store, toy):
-    put(store, toy)
-    line = status(store, ACCURACY)
-    assert (line["verdict"], line["profile"], line["ours"]) == ("smoke only", "smoke", 0.91)
-    other = status(store, target(dataset="letter"))
-    assert (other["verdict"], other["seeds"]) == ("smoke only", 0)
-    assert math.isnan(other["ours"])
-    assert status(store, target(setting="K=20"))["verdict"] == "not run"
+def test_nothing_is_better_than_numbers_of_other_targets():
+    better = compared(0.07, about(0.05), sign=-1, comparable=False)
+    (judgement,) = judge([better])
+    assert judgement.word == "consistent (other targets)"
+    (worse,) = judge([compared(0.07, about(0.09), sign=-1, comparable=False)])
+    assert worse.verdict == "worse"
 
 
-def test_best_profile_counts_with_all_its_seeds(store, toy):
-    put(store, toy, profile="smoke", seed=9)
-    configs = [put(store, toy, profile="laptop", seed=seed) for seed in range(3)]
-    line = status(store, target(value="0.91"))
-    assert (line["verdict"], line["profile"], line["seeds"]) == ("reproduced", "laptop", 3)
-    assert line["ours"] == pytest.approx(0.91 + 1 / 7000)
-    assert line["spread"] == pytest.approx(1 / 7000)
-    assert set(line["runs"].split()) == {config.digest() for config in configs}
+def test_every_tolerance_has_a_reason():
+    for tolerance in TOLERANCES.values():
+        assert tolerance.reason
+        assert tolerance.set_on
+        assert max(tolerance.absolute, tolerance.relative) > 0
 
 
-def test_runs_off_the_plan_are_no_evidence(store, toy):
-    put(store, toy, profile="laptop", sizes=[3])
-    assert status(store, ACCURACY)["verdict"] == "not run"
+def test_words():
+    assert Judgement("one seed", "", "higher").word == "one seed (higher)"
+    assert Judgement("one seed", "", "higher").as_hint == "one seed, higher"
+    assert Judgement("better", "").word == "better"
+    assert {"reproduced", "stale", "holds", "does not hold", "undecided"} < set(VERDICTS)
 
 
-def test_runs_from_before_a_parameter_was_added_still_count(store, toy):
-    put(store, toy, profile="laptop", seed=0)
-
-    class Later(toy.experiment.config):
-        added = ("shape",)
-        shape: str = "round"
-
-    later = replace(toy.experiment, config=Later)
-    sys.modules["mixflow_toy"].EXPERIMENT = toy.experiment = later
-    put(store, toy, profile="laptop", seed=1)
-    put(store, toy, profile="laptop", seed=2, shape="square")
-    assert status(store, ACCURACY)["seeds"] == 2, "the square one is off the plan"
+# Finding or shortfall -----------------------------------------------------------------------------
 
 
-def test_an_answer_that_comes_first_stands_alone(store, toy, monkeypatch):
-    nearer = types.ModuleType("mixflow_nearer")
-    answers = {"table-2": Answer({"test_accuracy": "accuracy"}, first=True)}
-    nearer.EXPERIMENT = replace(toy.experiment, name="toy/nearer", answers=answers)
-    monkeypatch.setitem(sys.modules, "mixflow_nearer", nearer)
-    modules = {toy.name: "mixflow_toy", "toy/nearer": "mixflow_nearer"}
-    monkeypatch.setattr(experiments, "_MODULES", modules)
-    put(store, toy, profile="laptop", seed=0)
-    config = toy.config(profile="laptop", seed=1)
-    store.save("toy/nearer", config, Result(toy.rows(config)), {})
-    line = status(store, ACCURACY)
-    assert (line["runs"], line["seeds"]) == (config.digest(), 1)
-    put(store, toy, profile="smoke", n_components=2)
-    assert status(store, target(setting="K=2"))["verdict"] == "smoke only", "it has no such row"
+def test_a_finding_needs_the_setting_the_seeds_and_the_power():
+    free = [open_("the paper does not say")]
+    assert rule(free, 3).kind == "finding"
+    assert rule(free, 3).settles == ""
+    for deviations, seeds, can_tell, reason in (
+        ([less("8 x 16; the paper 32 x 64")], 5, True, "8 x 16"),
+        ([recipe("another schedule")], 5, True, "another schedule"),
+        (free, 2, True, "2 seeds"),
+        (free, 1, True, "1 seed"),
+        (free, 5, False, "too few"),
+    ):
+        ruling = rule(deviations, seeds, can_tell)
+        assert ruling.kind == "shortfall"
+        assert reason in ruling.reason
+        assert ruling.settles
 
 
-def test_larger_profile_on_other_data_is_not_run(store, toy):
-    put(store, toy, profile="laptop")
-    assert status(store, target(dataset="letter"))["verdict"] == "not run"
-
-
-def test_stand_ins_and_claims(store, toy):
-    put(store, toy, profile="laptop", n_components=2)
-    line = status(store, target(model="RBF", setting="as cited", value="0.9"))
-    assert (line["verdict"], line["ours"]) == ("better", 0.92)
-    claim = target("claim", "", "", dataset="", model="", setting="")
-    assert status(store, claim)["verdict"] == "reproduced"
-    assert status(store, target(item="table-9"))["verdict"] == "not run"
-    assert status(store, target("IS"))["verdict"] == "not run"
-
-
-def test_every_packaged_target_is_in_the_table_once(store, toy):
-    targets = load_targets()
-    frame = status_table(store)
-    assert tuple(frame.columns) == STATUS_COLUMNS
-    assert len(frame) == len(targets) == len({target.id for target in targets})
-    assert set(frame["verdict"]) == {"not run"}
+# The table of published numbers -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ("toy,table-1,d,m,s,acc,x,higher,", "could not convert"),
-        ("toy,table-1,d,m,s,acc,nan,higher,", "not finite"),
-        ("toy,table-1,d,m,s,acc,,higher,", "a claim has none"),
-        ("toy,table-1,d,m,s,claim,1,,", "a claim has none"),
-        ("toy,table-1,d,m,s,acc,1,more,", "expected higher, lower"),
-        ("toy,,d,m,s,acc,1,lower,", "must not be empty"),
-        ("toy,table-1,d,m,s,acc,1", "9 cells"),
-        ("toy,table-1,d,m,s,acc,1,lower,n,x", "9 cells"),
-        ("toy,t,d,m,s,acc,1,lower,\ntoy,t,d,m,s,acc,2,lower,", "line 3: .* twice"),
+        ("toy,table-1,d,m,s,acc,x,higher,,", "could not convert"),
+        ("toy,table-1,d,m,s,acc,nan,higher,,", "not finite"),
+        ("toy,table-1,d,m,s,acc,1,higher,many,", "invalid literal"),
+        ("toy,table-1,d,m,s,acc,,higher,,", "a claim has none"),
+        ("toy,table-1,d,m,s,claim,1,,,", "a claim has none"),
+        ("toy,table-1,d,m,s,acc,1,more,,", "expected higher, lower"),
+        ("toy,,d,m,s,acc,1,lower,,", "must not be empty"),
+        ("toy,table-1,d,m,s,acc,1", "10 cells"),
+        ("toy,table-1,d,m,s,acc,1,lower,,n,x", "10 cells"),
+        ("toy,t,d,m,s,acc,1,lower,,\ntoy,t,d,m,s,acc,2,lower,,", "line 3: .* twice"),
     ],
 )
 def test_malformed_targets(lines, message):
@@ -203,4 +154,6 @@ def test_wrong_columns():
 
 
 def test_ids_are_stable():
-    assert ACCURACY.id == "toy/table-2/toy-toy-k=1-test-accuracy"
+    (target,) = parse_targets(HEADER + "toy,table-2,toy,Toy,K=1,test_accuracy,0.95,higher,10,x\n")
+    assert target.id == "toy/table-2/toy-toy-k=1-test-accuracy"
+    assert target.n == 10

@@ -135,17 +135,13 @@ def saturates(rows: Sequence[Row], model: str) -> Test:
     seeds = [b for b in levels(rows, list(QUALITY), IN_TABLE, model) if b.shape[1] == len(IN_TABLE)]
     signs = np.where(list(QUALITY.values()), 1.0, -1.0)
     gains = [signs[:, None] * np.diff(block, axis=1) for block in seeds]
-    return statistics.above(_table([gain[:, 0] - gain[:, 2] for gain in gains]))
+    return statistics.above(np.array([gain[:, 0] - gain[:, 2] for gain in gains]))
 
 
 def falls_at_nine(rows: Sequence[Row]) -> Test:
     """Test whether IS at K = 9 is below that at K = 7."""
     table = columns([values(rows, setting=f"K={k}", metric="IS", model="GenMM") for k in (7, 9)])
     return statistics.above(table[:, 0] - table[:, 1])
-
-
-def _table(lines: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    return np.array(lines).reshape(len(lines), -1)
 
 
 def _figure_4(dataset: str, model: str) -> list[Claim]:
