@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 from mixflow.experiments.base import Config, Experiment, Result, RunContext
 from mixflow.experiments.em_gm.images import features, table_1
 from mixflow.experiments.em_gm.images.data import ImageSetName
-from mixflow.metrics.features import FeatureNetwork
+from mixflow.experiments.em_gm.images.feature_network import FeatureNetwork
 from mixflow.results.store import StoredRun
 
 Model = Literal["GenMM", "LatMM"]
