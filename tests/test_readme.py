@@ -60,8 +60,9 @@ def tried(tmp_path_factory):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MIXFLOW_")}
     environment["PYTHONPATH"] = str(clone)
     environment["PATH"] = f"{Path(sys.prefix, 'bin')}{os.pathsep}{environment['PATH']}"
+    commands = map(affordable, [*IN_BLOCKS, *IN_TEXT])
     failed = []
-    for words in filter(None, map(affordable, [*IN_BLOCKS, *IN_TEXT])):
+    for words in dict.fromkeys(tuple(words) for words in commands if words):
         done = subprocess.run(words, cwd=clone, env=environment, capture_output=True, text=True)
         if done.returncode:
             failed.append(f"{shlex.join(words)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
