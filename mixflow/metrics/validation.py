@@ -32,8 +32,9 @@ def as_array(values: Any, name: str) -> NDArray:
     ValueError
         Masked values, sparse or ragged arrays, and what is no array at all.
     """
+    _refuse_masks(values, name)
     try:
-        array = np.asarray(_dense(values, name))
+        array = np.asarray(_unwrapped(values))
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{name} cannot be read as an array: {error}") from error
     if array.dtype == object and array.ndim == 0:
@@ -41,23 +42,31 @@ def as_array(values: Any, name: str) -> NDArray:
     return array
 
 
-def _dense(values: Any, name: str) -> Any:
-    """Unwrap tensors, and lists of them; refuse masks."""
+def _refuse_masks(values: Any, name: str) -> None:
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         raise ValueError(
-            f"{name} has masked values, which would be read as if they were none; leave those "
-            "samples out first"
+            f"{name} has masked values, which would be read as if they were not masked; leave "
+            "those samples out first"
         )
+    if _holds_arrays(values):
+        for value in values:
+            _refuse_masks(value, name)
+
+
+def _unwrapped(values: Any) -> Any:
+    """Return tensors, and lists of them, as arrays; other values as they are."""
     if hasattr(values, "detach"):  # a tensor; numpy knows no bfloat16
         values = values.detach().cpu()
         return (values.double() if values.is_floating_point() else values).numpy()
-    if isinstance(values, list | tuple) and any(map(_is_wrapped, set(map(type, values)))):
-        return [_dense(value, name) for value in values]
-    return values
+    return list(map(_unwrapped, values)) if _holds_arrays(values) else values
 
 
-def _is_wrapped(kind: type) -> bool:
-    return issubclass(kind, list | tuple | np.ma.MaskedArray) or hasattr(kind, "detach")
+def _holds_arrays(values: Any) -> bool:
+    """Say whether values are a list of lists, of tensors or of masked arrays."""
+    return isinstance(values, list | tuple) and any(
+        issubclass(kind, list | tuple | np.ma.MaskedArray) or hasattr(kind, "detach")
+        for kind in set(map(type, values))
+    )
 
 
 def as_floats(values: ArrayLike, name: str) -> Real:
