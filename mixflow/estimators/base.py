@@ -14,16 +14,16 @@ import torch
 from numpy.typing import ArrayLike
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
-from mixflow.estimators.inputs import ScaledInput
+from mixflow.estimators.inputs import ScaledInput, random_state_of
 from mixflow.estimators.persistence import Savable
 from mixflow.flows import Bijection, Chain, Glow, GlowLevel, Shared, VectorFlow
 from mixflow.flows.layers import Scale
 from mixflow.flows.vector import Mixing
 from mixflow.mixtures import GenMM as GenMMCore
+from mixflow.modes import own_modes
 from mixflow.training import LoopSettings, Objective, fit
 from mixflow.training.objective import OptimizerName
 from mixflow.training.schedules import Schedule
@@ -114,21 +114,21 @@ class FlowEstimator(Savable, ScaledInput):
 
     # Fit -------------------------------------------------------------------------------------
 
-    def _build(self, n_components: int) -> GenMMCore:
+    def _build(self, n_components: int, generator: torch.Generator) -> GenMMCore:
         """Return an untrained bank of ``n_components`` flows in the training dtype."""
-        flow = self._bank(n_components, n_trunks=1)
+        flow = self._bank(n_components, generator, n_trunks=1)
         return GenMMCore(flow).to(self._torch_device(), self._torch_dtype())
 
-    def _bank(self, n_flows: int, *, n_trunks: int) -> Bijection:
+    def _bank(self, n_flows: int, generator: torch.Generator, *, n_trunks: int) -> Bijection:
         """Return a bank of flows, behind trunks that equally many share if there are any."""
         if not self.shared_layers:
-            return self._flow(n_flows, self.n_layers)
-        trunk = Shared(self._trunk(n_trunks), n_flows)
-        return Chain([trunk, self._flow(n_flows, self.n_layers)])
+            return self._flow(n_flows, self.n_layers, generator)
+        trunk = Shared(self._trunk(n_trunks, generator), n_flows)
+        return Chain([trunk, self._flow(n_flows, self.n_layers, generator)])
 
-    def _trunk(self, n_trunks: int) -> Bijection:
+    def _trunk(self, n_trunks: int, generator: torch.Generator) -> Bijection:
         if self.image_shape is None:
-            return self._flow(n_trunks, self.shared_layers)
+            return self._flow(n_trunks, self.shared_layers, generator)
         return GlowLevel(
             n_trunks,
             self._event_shape(),
@@ -138,9 +138,10 @@ class FlowEstimator(Savable, ScaledInput):
             mixed_precision=self.mixed_precision,
             positional_bias=self.positional_bias,
             tone_curve=self.tone_curve,
+            generator=generator,
         )
 
-    def _flow(self, n_components: int, n_layers: int) -> Bijection:
+    def _flow(self, n_components: int, n_layers: int, generator: torch.Generator) -> Bijection:
         if self.image_shape is None:
             return VectorFlow(
                 n_components,
@@ -152,6 +153,7 @@ class FlowEstimator(Savable, ScaledInput):
                 scale=self.scale,
                 dropout=self.dropout,
                 reg_covar=self.reg_covar,
+                generator=generator,
             )
         return Glow(
             n_components,
@@ -163,14 +165,16 @@ class FlowEstimator(Savable, ScaledInput):
             mixed_precision=self.mixed_precision,
             positional_bias=self.positional_bias,
             tone_curve=self.tone_curve and not self.shared_layers,  # else the trunk has it
+            generator=generator,
         )
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
-        """Leave the estimator as it was when what is inside fails."""
+        """Leave the estimator as it was when what is inside, a fit, fails."""
         before = dict(vars(self))
         try:
-            yield
+            with own_modes(grad=True):
+                yield
         except BaseException:
             self.__dict__ = before
             raise
@@ -229,7 +233,11 @@ class FlowEstimator(Savable, ScaledInput):
         return rows, held_out
 
     def _seed(self) -> int:
-        return int(check_random_state(self.random_state).randint(2**31 - 1))
+        return int(random_state_of(self.random_state).randint(2**31 - 1))
+
+    def _generator(self, seed: int) -> torch.Generator:
+        """Return a generator on the device that the fit is on."""
+        return torch.Generator(self._torch_device()).manual_seed(seed)
 
     # Use -------------------------------------------------------------------------------------
 
@@ -239,7 +247,7 @@ class FlowEstimator(Savable, ScaledInput):
 
     def _blank_module(self, n_components: int) -> nn.Module:
         """Set and return that module, untrained, for ``load`` to fill."""
-        self.mixture_ = self._build(n_components)
+        self.mixture_ = self._build(n_components, torch.Generator("cpu"))
         return self.mixture_
 
 

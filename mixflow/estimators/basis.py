@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, DensityMixin, _fit_context
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
@@ -18,6 +17,7 @@ from torch import Tensor
 from mixflow import basis
 from mixflow.basis.arrays import Array
 from mixflow.estimators.grids import as_numpy, cast, choose_bounds, judge_outside, warn_of_outliers
+from mixflow.estimators.inputs import random_state_of
 from mixflow.estimators.persistence import Savable
 
 
@@ -344,7 +344,7 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
         if n_samples < 1:
             raise ValueError(f"n_samples must be at least 1, got {n_samples}")
         device = self.low_.device if isinstance(self.low_, Tensor) else "cpu"
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = int(random_state_of(self.random_state).randint(2**31 - 1))
         generator = torch.Generator(device).manual_seed(seed)
         u = basis.sample(n_samples, self.weights_, self.sigma_, generator=generator)
         return self.low_ + self._width() * u

@@ -24,6 +24,7 @@ from mixflow.flows.vector import Mixing
 from mixflow.mixtures import GenMM as GenMMCore
 from mixflow.mixtures.base import in_chunks
 from mixflow.mixtures.latmm import PrecisionPrior
+from mixflow.modes import own_modes
 from mixflow.training import EM, Groups
 from mixflow.training.em_settings import MStep
 from mixflow.training.objective import OptimizerName
@@ -288,11 +289,11 @@ device, dtype, random_state, warm_start, checkpoint, callback, verbose
         self.class_prior_, self.history_ = class_priors(self.priors, self._count_), history
         bank = before.join(self.mixture_)
         k = self._n_total()
-        rows = (torch.from_numpy(order)[:, None] * k + torch.arange(k)).flatten()
-        self.mixture_ = bank.select(rows.to(bank.log_weights.device))
+        rows = (order[:, None] * k + np.arange(k)).ravel()
+        self.mixture_ = bank.select(torch.from_numpy(rows).to(bank.log_weights.device))
         return self
 
-    @torch.no_grad()
+    @own_modes(grad=False)
     def log_prob_classes(self, X: ArrayLike) -> np.ndarray:
         """Return log p(x given y) in nats of every class: (N, D) -> (N, n_classes)."""
         check_is_fitted(self, "mixture_")

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import DensityMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from mixflow.estimators.base import FlowEstimator, log_posterior
+from mixflow.modes import own_modes
 
 
 class MixtureDensity(DensityMixin, FlowEstimator):
@@ -19,7 +19,7 @@ class MixtureDensity(DensityMixin, FlowEstimator):
 
     weights_: np.ndarray
 
-    @torch.no_grad()
+    @own_modes(grad=False)
     def _log_joint(self, X: ArrayLike) -> np.ndarray:
         check_is_fitted(self, "mixture_")
         x = self._to_tensor(self._validate_x(X, reset=False), self.mixture_.log_weights.dtype)
@@ -45,6 +45,7 @@ class MixtureDensity(DensityMixin, FlowEstimator):
         """Return the responsibilities: (N, D) -> (N, K)."""
         return np.exp(log_posterior(self._log_joint(X), self.weights_))
 
+    @own_modes(grad=False)
     def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Draw samples.
 
@@ -57,9 +58,8 @@ class MixtureDensity(DensityMixin, FlowEstimator):
         check_is_fitted(self, "mixture_")
         if n_samples < 1:
             raise ValueError(f"n_samples must be at least 1, got {n_samples}")
-        with torch.random.fork_rng([]):
-            torch.manual_seed(int(check_random_state(self.random_state).randint(2**31 - 1)))
-            x, labels = self.mixture_.sample(n_samples)
+        generator = torch.Generator(self.mixture_.log_weights.device).manual_seed(self._seed())
+        x, labels = self.mixture_.sample(n_samples, generator)
         return self._from_tensor(x), labels.cpu().numpy()
 
     def bic(self, X: ArrayLike) -> float:
@@ -74,6 +74,7 @@ class MixtureDensity(DensityMixin, FlowEstimator):
     def _n_parameters(self) -> int:
         return sum(p.numel() for p in self.mixture_.parameters()) + len(self.weights_) - 1
 
+    @own_modes(grad=False)
     def encode(self, X: ArrayLike, labels: ArrayLike | None = None) -> np.ndarray:
         """Map samples to latents (N, D) by the components named, or the most responsible ones."""
         check_is_fitted(self, "mixture_")
@@ -81,6 +82,7 @@ class MixtureDensity(DensityMixin, FlowEstimator):
         component = self._components(self.predict(X) if labels is None else labels)
         return self.mixture_.encode(x, component).cpu().numpy()
 
+    @own_modes(grad=False)
     def decode(self, Z: ArrayLike, labels: ArrayLike) -> np.ndarray:
         """Map latents (N, D) to samples by the components named (N,)."""
         check_is_fitted(self, "mixture_")

@@ -26,17 +26,16 @@ class EMEstimator(EMParameters):
 
     def _new_mixture(self, n_groups: int, seed: int) -> GenMMCore:
         """Return a bank for G groups, whose log weights are those within a group."""
-        with torch.random.fork_rng([]):
-            torch.manual_seed(seed)
-            mixture = self._build(n_groups * self._n_each())
+        generator = torch.Generator("cpu").manual_seed(seed)
+        mixture = self._build(n_groups * self._n_each(), generator)
         mixture.log_weights += np.log(n_groups)
         return mixture
 
-    def _build(self, n_components: int) -> GenMMCore:
+    def _build(self, n_components: int, generator: torch.Generator) -> GenMMCore:
         """Return an untrained bank of ``n_components`` in the training dtype."""
         n_groups = n_components // self._n_each()
         n_flows, n_sources = self._layout()
-        flow = self._bank(n_groups * n_flows, n_trunks=n_groups)
+        flow = self._bank(n_groups * n_flows, generator, n_trunks=n_groups)
         mixture = GenMMCore(flow)
         if n_sources:
             mixture = LatMMCore(
@@ -104,9 +103,7 @@ class EMEstimator(EMParameters):
         start = None if init is None else self._start(tensor, groups, k, seed, init)
         em = EM(mixture, tensor, groups, start, self._em_settings(), held_out)
         if start is not None:
-            with torch.random.fork_rng([]):
-                torch.manual_seed(seed + 1)
-                em.start()
+            em.start(self._generator(seed + 1))
         self._run(em, seed, validate_every=None if validation is None else self.em_every)
         return em
 

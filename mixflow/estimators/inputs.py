@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
 from torch import Tensor
 
@@ -99,6 +100,18 @@ class ScaledInput(BaseEstimator):
         if device.type == "cuda" and not torch.cuda.is_available():
             raise ValueError("device='cuda' was asked for, but torch sees no GPU; use 'cpu'")
         return device
+
+
+def random_state_of(random_state: Any) -> np.random.RandomState:
+    """Return what an estimator's ``random_state`` stands for.
+
+    As scikit-learn does, but None is a new one that the system seeds, not NumPy's global one: a
+    fit disturbs no draws of others.
+    """
+    if random_state is None:
+        return np.random.RandomState()
+    state: np.random.RandomState = check_random_state(random_state)
+    return state
 
 
 def as_rows(x: Any, image_shape: Sequence[int] | None) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from sklearn.utils.validation import check_is_fitted
 
-from mixflow.training.checkpoints import digest
+from mixflow.files import write_atomically
+from mixflow.modes import own_modes
+from mixflow.training.checkpoints import file_bytes, read_file
 
 FORMAT = 1
+NAME = "mixflow"  # of the config in a file's header
 CLASSES = ("GenMM", "MixtureClassifier", "LatMM", "VMoNF", "BasisDensity", "RotatedBasisDensity")
 
 
@@ -59,20 +59,15 @@ def save(estimator: Any, path: str | Path) -> Path:
         },
         **learned,
     }
-    tensors = {n: t.cpu().contiguous() for n, t in tensors.items()}
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        text = json.dumps(header)
-        metadata = {"mixflow": text, "sha256": digest(tensors, text)}
-        save_file(tensors, temporary, metadata=metadata)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomically(path, file_bytes(tensors, NAME, json.dumps(header)))
     return path
 
 
+@own_modes(grad=True)
 def load(path: str | Path) -> Any:
     """Read an estimator that ``save`` wrote. Nothing in the file is executed.
+
+    What becomes of the file later does not change the estimator.
 
     Parameters
     ----------
@@ -97,13 +92,9 @@ def load(path: str | Path) -> Any:
     if not path.exists():
         raise FileNotFoundError(f"no file {path}")
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        header = json.loads(metadata["mixflow"])
-        if metadata["sha256"] != digest(tensors, metadata["mixflow"]):
-            raise ValueError("checksum does not match")
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        tensors, text = read_file(path, NAME)
+        header = json.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged or no mixflow model ({error}); save it anew") from None
     if header["class"] not in CLASSES or header["format"] != FORMAT:
         raise ValueError(
@@ -139,8 +130,7 @@ def _restore(estimator: Any, header: dict[str, Any], tensors: dict[str, torch.Te
         for name, tensor in tensors.items():
             setattr(estimator, name, tensor if kind == "torch" else tensor.numpy())
         return
-    with torch.random.fork_rng([]):
-        module = estimator._blank_module(header["bank"]).to(getattr(torch, header["dtype"]))
+    module = estimator._blank_module(header["bank"]).to(getattr(torch, header["dtype"]))
     module.load_state_dict(tensors)
     module.eval().requires_grad_(False)
 

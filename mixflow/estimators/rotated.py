@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, DensityMixin, _fit_context
 from sklearn.cluster import KMeans
 from sklearn.decomposition import FastICA
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from mixflow import basis
 from mixflow.estimators.base import log_posterior
+from mixflow.estimators.inputs import random_state_of
 from mixflow.estimators.persistence import Savable
 
 
@@ -153,7 +153,7 @@ class RotatedBasisDensity(DensityMixin, Savable, BaseEstimator):
         """
         x = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
         scale = _scales(x)
-        rng = check_random_state(self.random_state)
+        rng = random_state_of(self.random_state)
         label = self._cluster(x / scale, rng)
         parts = [self._bin(x[label == c], scale, rng) for c in range(self.n_clusters)]
         n_points = np.bincount(label)
@@ -274,7 +274,7 @@ class RotatedBasisDensity(DensityMixin, Savable, BaseEstimator):
         check_is_fitted(self)
         if n_samples < 1:
             raise ValueError(f"n_samples must be at least 1, got {n_samples}")
-        rng = check_random_state(self.random_state)
+        rng = random_state_of(self.random_state)
         counts = rng.multinomial(n_samples, self.weights_)
         generator = torch.Generator().manual_seed(int(rng.randint(2**31 - 1)))
         parts = [self._sample_of(c, int(n), generator) for c, n in enumerate(counts) if n]

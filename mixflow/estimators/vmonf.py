@@ -17,6 +17,7 @@ from mixflow.estimators.networks import posterior_cnn, posterior_mlp
 from mixflow.estimators.vmonf_parameters import VMoNFParameters
 from mixflow.mixtures import GenMM as GenMMCore
 from mixflow.mixtures import VMoNF as VMoNFCore
+from mixflow.modes import own_modes
 from mixflow.training import VI, Groups, VISettings, start_responsibilities
 from mixflow.training.label_start import start_from_labels
 from mixflow.training.minibatches import Minibatches
@@ -156,9 +157,8 @@ dtype, random_state, checkpoint, callback, verbose
         seed = self._seed()
         rows, held_out = self._rows(labels, seed)
         init = checked_init(self.init, len(x), self.n_components)
-        with torch.random.fork_rng([]):
-            torch.manual_seed(seed)
-            self.model_ = self._build_model(self.n_components)
+        generator = torch.Generator("cpu").manual_seed(seed)
+        self.model_ = self._build_model(self.n_components, generator)
         dtype = self._torch_dtype()
         tensor = self._to_tensor(x[rows], dtype)
         start = init[rows] if isinstance(init, np.ndarray) else init
@@ -170,9 +170,7 @@ dtype, random_state, checkpoint, callback, verbose
             responsibilities=self._start(tensor, labels[rows], seed, start),
             validation=None if held_out is None else self._to_tensor(x[held_out], dtype),
         )
-        with torch.random.fork_rng([]):
-            torch.manual_seed(seed + 1)
-            climbed.initialize()
+        climbed.initialize(self._generator(seed + 1))
         self._run(climbed, seed, validate_every=None if held_out is None else VALIDATE_EVERY)
         self.model_.eval().requires_grad_(False)
         if self.image_shape is None:
@@ -236,13 +234,14 @@ dtype, random_state, checkpoint, callback, verbose
             "posterior_shift": self.posterior_shift,
         }
 
-    def _build_model(self, n_components: int) -> VMoNFCore:
+    def _build_model(self, n_components: int, generator: torch.Generator) -> VMoNFCore:
         if self.image_shape is None:
             network = posterior_mlp(
                 self.n_features_in_,
                 n_components,
                 hidden_features=self.posterior_features,
                 hidden_layers=self.posterior_layers,
+                generator=generator,
             )
         else:
             network = posterior_cnn(
@@ -250,15 +249,16 @@ dtype, random_state, checkpoint, callback, verbose
                 n_components,
                 hidden_features=self.posterior_features,
                 dropout=self.posterior_dropout,
+                generator=generator,
             )
         network = network.to(self._torch_device(), self._torch_dtype())
-        return VMoNFCore(self._build(n_components), network)
+        return VMoNFCore(self._build(n_components, generator), network)
 
     def _module(self) -> nn.Module:
         return self.model_
 
     def _blank_module(self, n_components: int) -> nn.Module:
-        self.model_ = self._build_model(n_components)
+        self.model_ = self._build_model(n_components, torch.Generator("cpu"))
         return self.model_
 
     # Use -------------------------------------------------------------------------------------
@@ -283,7 +283,7 @@ dtype, random_state, checkpoint, callback, verbose
         """Return log p(x) - ELBO, which is KL(q(c | x) || p(c | x)), in nats: (N, D) -> (N,)."""
         return self._evaluate(lambda model, x: model.gap(x), X)
 
-    @torch.no_grad()
+    @own_modes(grad=False)
     def _evaluate(
         self, function: Callable[[VMoNFCore, Tensor], Tensor], X: ArrayLike
     ) -> np.ndarray:

@@ -7,17 +7,22 @@ axis of length K, and write ``_forward`` and ``_inverse``. Shapes are checked he
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
+
+# How parameters begin: the same numbers whatever torch's default dtype and device are.
+NEW: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}
 
 
 class Bijection(nn.Module):
     r"""Map a bank of K batches invertibly, :math:`z_k = f_k(x_k)`.
 
     All K maps share one architecture and have parameters of their own: every parameter and
-    buffer has shape (K, ...). K = 1 is a single map; there is no second code path.
+    buffer has shape (K, ...). K = 1 is a single map; there is no second code path. They begin in
+    float32 on the CPU, whatever torch's defaults are; ``to`` moves them. What is random in them is
+    drawn from ``generator``, a generator of the CPU; None is torch's global one.
 
     Parameters
     ----------

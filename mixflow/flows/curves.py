@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mixflow.flows.bijection import Bijection
+from mixflow.flows.bijection import NEW, Bijection
 
 # Where the steps of a curve begin, as shares of the way from the data's darkest values to its
 # brightest, and how wide they are: fine ones at both ends, where pixels gather.
@@ -35,19 +35,23 @@ class ToneCurve(Bijection):
     def __init__(self, n_components: int, event_shape: Sequence[int]) -> None:
         super().__init__(n_components, event_shape)
         shape = (n_components, len(PLACES), *event_shape)
-        self.place = nn.Parameter(torch.empty(shape))
-        self.log_width = nn.Parameter(torch.empty(shape))
-        self.log_height = nn.Parameter(torch.empty(shape))
+        self.place = nn.Parameter(torch.empty(shape, **NEW))
+        self.log_width = nn.Parameter(torch.empty(shape, **NEW))
+        self.log_height = nn.Parameter(torch.empty(shape, **NEW))
         self.initialized: Tensor
-        self.register_buffer("initialized", torch.zeros(n_components, dtype=torch.bool))
+        self.register_buffer(
+            "initialized", torch.zeros(n_components, dtype=torch.bool, device=NEW["device"])
+        )
         with torch.no_grad():
-            self._lay(torch.tensor(-0.5), torch.tensor(0.5))
+            self._lay(torch.tensor(-0.5, **NEW), torch.tensor(0.5, **NEW))
 
     def _lay(self, low: Tensor, high: Tensor) -> None:
         """Lay the steps between two values, the same wherever in the event."""
         size = (high - low).clamp_min(1e-3)
         along = (1, len(PLACES), *[1] * len(self.event_shape))
-        shares, widths = (torch.tensor(v).to(self.place).view(along) for v in (PLACES, WIDTHS))
+        shares, widths = (
+            torch.tensor(v, **NEW).to(self.place).view(along) for v in (PLACES, WIDTHS)
+        )
         self.place.copy_(low + shares * size)
         self.log_width.copy_((widths * size).log())
         self.log_height.copy_((HEIGHT * size).log().expand_as(self.place))

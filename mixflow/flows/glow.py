@@ -52,6 +52,8 @@ class Glow(Bijection):
     tone_curve
         Bend the values of the pixels first, by a learned :class:`~mixflow.flows.ToneCurve`. Not in
         the papers; for images of which many pixels are black or white, or have few grey levels.
+    generator
+        Draws rotations and weights, see :class:`Bijection`.
 
     Raises
     ------
@@ -79,6 +81,7 @@ class Glow(Bijection):
         mixed_precision: bool = False,
         positional_bias: bool = False,
         tone_curve: bool = False,
+        generator: torch.Generator | None = None,
     ) -> None:
         shape: tuple[int, ...] = _checked_shape(image_shape, n_levels)
         super().__init__(n_components, image_shape, (math.prod(image_shape),))
@@ -91,10 +94,13 @@ class Glow(Bijection):
             n_components,
             hidden_features=hidden_features,
             mixed_precision=mixed_precision,
+            generator=generator,
         )
         for level, count in enumerate(steps):
             bent = tone_curve and level == 0
-            chain = _level(n_components, shape, count, network, scale, positional_bias, bent)
+            chain = _level(
+                n_components, shape, count, network, scale, positional_bias, bent, generator
+            )
             levels.append(chain)
             shape = chain.latent_shape
             if level < n_levels - 1:
@@ -155,7 +161,7 @@ class GlowLevel(Bijection):
     Parameters
     ----------
     n_components, image_shape, n_steps, hidden_features, scale, mixed_precision, positional_bias, \
-tone_curve
+tone_curve, generator
         As for :class:`Glow`.
     """
 
@@ -170,6 +176,7 @@ tone_curve
         mixed_precision: bool = False,
         positional_bias: bool = False,
         tone_curve: bool = False,
+        generator: torch.Generator | None = None,
     ) -> None:
         shape = _checked_shape(image_shape, 1)
         super().__init__(n_components, image_shape)
@@ -178,9 +185,10 @@ tone_curve
             n_components,
             hidden_features=hidden_features,
             mixed_precision=mixed_precision,
+            generator=generator,
         )
         self.level = _level(
-            n_components, shape, n_steps, network, scale, positional_bias, tone_curve
+            n_components, shape, n_steps, network, scale, positional_bias, tone_curve, generator
         )
 
     def _forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -229,6 +237,7 @@ def _level(
     scale: Scale,
     positional_bias: bool,
     tone_curve: bool,
+    generator: torch.Generator | None,
 ) -> Chain:
     layers: list[Bijection] = [ToneCurve(k, shape)] if tone_curve else []
     layers.append(Squeeze(k, shape))
@@ -239,7 +248,7 @@ def _level(
         conditioner = network(half, 2 * (shape[-1] - half), positions=positions)
         layers += [
             ActNorm(k, shape),
-            InvertibleLinear(k, shape),
+            InvertibleLinear(k, shape, generator=generator),
             AffineCoupling(k, shape, conditioner, scale=scale),
         ]
     return Chain(layers)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mixflow.flows.bijection import Bijection
+from mixflow.flows.bijection import NEW, Bijection
 from mixflow.flows.networks import ChannelNorm
 
 Scale = Literal["tanh", "sigmoid", "exp"]
@@ -52,17 +52,24 @@ class Rotation(Bijection):
         As for every bijection.
     reverse
         Reverse the order of the features instead of drawing a random rotation.
+    generator
+        Draws the rotation.
     """
 
     def __init__(
-        self, n_components: int, event_shape: Sequence[int], *, reverse: bool = False
+        self,
+        n_components: int,
+        event_shape: Sequence[int],
+        *,
+        reverse: bool = False,
+        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(n_components, event_shape)
         self.matrix: Tensor
         n_features = event_shape[-1]
-        matrix = torch.eye(n_features).flip(0).repeat(n_components, 1, 1)
+        matrix = torch.eye(n_features, **NEW).flip(0).repeat(n_components, 1, 1)
         if not reverse:
-            matrix = torch.linalg.qr(torch.randn(n_components, n_features, n_features))[0]
+            matrix = _random_rotation(n_components, n_features, generator)
         self.register_buffer("matrix", matrix.contiguous())
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Rotation:
@@ -97,6 +104,8 @@ class InvertibleLinear(Bijection):
         and covariance 1; otherwise start at a random rotation.
     reg_covar
         Added to the diagonal of the covariance before whitening, in squared units of x.
+    generator
+        Draws the rotation that it starts at.
     """
 
     def __init__(
@@ -106,6 +115,7 @@ class InvertibleLinear(Bijection):
         *,
         whiten: bool = False,
         reg_covar: float = 1e-4,
+        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(n_components, event_shape)
         self.permutation: Tensor
@@ -113,9 +123,9 @@ class InvertibleLinear(Bijection):
         self.initialized: Tensor
         self.whiten, self.reg_covar = whiten, reg_covar
         d = event_shape[-1]
-        start = torch.eye(d).repeat(n_components, 1, 1)
+        start = torch.eye(d, **NEW).repeat(n_components, 1, 1)
         if not whiten:
-            start = torch.linalg.qr(torch.randn(n_components, d, d))[0]
+            start = _random_rotation(n_components, d, generator)
         permutation, lower, upper = torch.linalg.lu(start)
         diagonal = upper.diagonal(dim1=1, dim2=2)
         self.register_buffer("permutation", permutation.contiguous())
@@ -123,8 +133,10 @@ class InvertibleLinear(Bijection):
         self.lower = nn.Parameter(lower.tril(-1))
         self.upper = nn.Parameter(upper.triu(1))
         self.log_diagonal = nn.Parameter(diagonal.abs().log())
-        self.bias = nn.Parameter(torch.zeros(n_components, 1, d))
-        self.register_buffer("initialized", torch.full((n_components,), not whiten))
+        self.bias = nn.Parameter(torch.zeros(n_components, 1, d, **NEW))
+        self.register_buffer(
+            "initialized", torch.full((n_components,), not whiten, device=NEW["device"])
+        )
 
     def _triangles(self) -> tuple[Tensor, Tensor]:
         eye = torch.eye(self.event_shape[-1], dtype=self.lower.dtype, device=self.lower.device)
@@ -258,6 +270,10 @@ class Squeeze(Bijection):
         z = z.reshape(*z.shape[:2], height // 2, width // 2, channels, 2, 2)
         x = z.permute(0, 1, 2, 5, 3, 6, 4).reshape(*z.shape[:2], *self.event_shape)
         return x, x.new_zeros(x.shape[:2])
+
+
+def _random_rotation(k: int, d: int, generator: torch.Generator | None) -> Tensor:
+    return torch.linalg.qr(torch.randn(k, d, d, generator=generator, **NEW))[0]
 
 
 def _rows_times(x: Tensor, matrix: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mixflow.flows.bijection import NEW
 from mixflow.flows.convolutions import convolve
 
 
@@ -21,13 +22,23 @@ class BankLinear(nn.Module):
         K and the numbers of features.
     zero
         Start at zero, so that the map that it conditions starts at the identity.
+    generator
+        Draws the start; of the CPU. None is torch's global one.
     """
 
-    def __init__(self, n_components: int, n_in: int, n_out: int, *, zero: bool = False) -> None:
+    def __init__(
+        self,
+        n_components: int,
+        n_in: int,
+        n_out: int,
+        *,
+        zero: bool = False,
+        generator: torch.Generator | None = None,
+    ) -> None:
         super().__init__()
         bound = 0.0 if zero or n_in == 0 else 1 / math.sqrt(n_in)
-        self.weight = nn.Parameter(_uniform((n_components, n_in, n_out), bound))
-        self.bias = nn.Parameter(_uniform((n_components, 1, n_out), bound))
+        self.weight = nn.Parameter(_uniform((n_components, n_in, n_out), bound, generator))
+        self.bias = nn.Parameter(_uniform((n_components, 1, n_out), bound, generator))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (K, N, in) to (K, N, out)."""
@@ -45,6 +56,8 @@ class MLP(nn.Module):
         Width and number of the ReLU layers.
     dropout
         Share of hidden units dropped while training.
+    generator
+        As for :class:`BankLinear`.
     """
 
     def __init__(
@@ -56,21 +69,21 @@ class MLP(nn.Module):
         hidden_features: int = 32,
         hidden_layers: int = 2,
         dropout: float = 0.0,
+        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         sizes = [n_in, *[hidden_features] * hidden_layers]
         self.hidden = nn.ModuleList(
-            BankLinear(n_components, a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
+            BankLinear(n_components, a, b, generator=generator)
+            for a, b in zip(sizes[:-1], sizes[1:], strict=True)
         )
         self.out = BankLinear(n_components, sizes[-1], n_out, zero=True)
-        self.dropout = dropout
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (K, N, in) to (K, N, out)."""
         for layer in self.hidden:
-            x = F.relu(layer(x), inplace=True)
-            if self.dropout and self.training:
-                x = F.dropout(x, self.dropout)
+            x = self.dropout(F.relu(layer(x), inplace=True))
         return self.out(x)
 
 
@@ -88,6 +101,8 @@ class BankConv(nn.Module):
     gain
         Learn a log scale per output channel, multiplied by 3 before exp, as in Glow's last
         layers.
+    generator
+        As for :class:`BankLinear`.
     """
 
     def __init__(
@@ -99,14 +114,17 @@ class BankConv(nn.Module):
         *,
         zero: bool = False,
         gain: bool = False,
+        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self.kernel_size = kernel_size
-        weight = torch.zeros(n_components, n_out, n_in, kernel_size, kernel_size)
+        weight = torch.zeros(n_components, n_out, n_in, kernel_size, kernel_size, **NEW)
         # Glow's own start: sd 0.05, no bias (an ActNorm follows every hidden convolution).
-        self.weight = nn.Parameter(weight if zero else weight.normal_(std=0.05))
-        self.bias = nn.Parameter(torch.zeros(n_components, n_out))
-        self.log_gain = nn.Parameter(torch.zeros(n_components, n_out)) if gain else None
+        self.weight = nn.Parameter(
+            weight if zero else weight.normal_(std=0.05, generator=generator)
+        )
+        self.bias = nn.Parameter(torch.zeros(n_components, n_out, **NEW))
+        self.log_gain = nn.Parameter(torch.zeros(n_components, n_out, **NEW)) if gain else None
 
     def forward(self, x: Tensor, norm: ChannelNorm | None = None, *, relu: bool = False) -> Tensor:
         """Map (K, N, H, W, in) to (K, N, H, W, out), a following norm and ReLU folded in.
@@ -143,6 +161,8 @@ class ConvNet(nn.Module):
     positions
         (H, W) of the images, to give the first hidden layer a learned bias of its own at every
         pixel, zero at the start; None is a network that does not know where it looks.
+    generator
+        As for :class:`BankLinear`.
     """
 
     def __init__(
@@ -154,14 +174,18 @@ class ConvNet(nn.Module):
         hidden_features: int,
         mixed_precision: bool = False,
         positions: Sequence[int] | None = None,
+        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self.mixed_precision = mixed_precision
         k, h = n_components, hidden_features
-        self.conv1, self.conv2 = BankConv(k, n_in, h), BankConv(k, h, h, 1)
+        self.conv1 = BankConv(k, n_in, h, generator=generator)
+        self.conv2 = BankConv(k, h, h, 1, generator=generator)
         self.norm1, self.norm2 = ChannelNorm(k, h), ChannelNorm(k, h)
         self.out = BankConv(k, h, n_out, zero=True, gain=True)
-        self.place = None if positions is None else nn.Parameter(torch.zeros(k, 1, *positions, h))
+        self.place = None
+        if positions is not None:
+            self.place = nn.Parameter(torch.zeros(k, 1, *positions, h, **NEW))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (K, N, H, W, in) to (K, N, H, W, out)."""
@@ -191,10 +215,12 @@ class ChannelNorm(nn.Module):
 
     def __init__(self, n_components: int, n_channels: int) -> None:
         super().__init__()
-        self.shift = nn.Parameter(torch.zeros(n_components, n_channels))
-        self.log_scale = nn.Parameter(torch.zeros(n_components, n_channels))
+        self.shift = nn.Parameter(torch.zeros(n_components, n_channels, **NEW))
+        self.log_scale = nn.Parameter(torch.zeros(n_components, n_channels, **NEW))
         self.initialized: Tensor
-        self.register_buffer("initialized", torch.zeros(n_components, dtype=torch.bool))
+        self.register_buffer(
+            "initialized", torch.zeros(n_components, dtype=torch.bool, device=NEW["device"])
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Shift and scale x, shape (K, N, ..., C)."""
@@ -214,5 +240,6 @@ class ChannelNorm(nn.Module):
         return (x.shape[0], *[1] * (x.ndim - 2), x.shape[-1])
 
 
-def _uniform(shape: tuple[int, ...], bound: float) -> Tensor:
-    return torch.empty(shape).uniform_(-bound, bound) if bound else torch.zeros(shape)
+def _uniform(shape: tuple[int, ...], bound: float, generator: torch.Generator | None) -> Tensor:
+    start = torch.zeros(shape, **NEW)
+    return start.uniform_(-bound, bound, generator=generator) if bound else start

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
+
 from mixflow.flows.bijection import Bijection, Chain
 from mixflow.flows.layers import ActNorm, AffineCoupling, InvertibleLinear, Rotation, Scale
 from mixflow.flows.networks import MLP
@@ -36,6 +38,8 @@ class VectorFlow(Chain):
         Share of hidden units dropped while training.
     reg_covar
         Ridge of the whitening, in squared units of x.
+    generator
+        Draws rotations and weights, see :class:`Bijection`.
 
     Raises
     ------
@@ -63,6 +67,7 @@ class VectorFlow(Chain):
         scale: Scale = "tanh",
         dropout: float = 0.0,
         reg_covar: float = 1e-4,
+        generator: torch.Generator | None = None,
     ) -> None:
         if n_layers < 0 or min(hidden_features, hidden_layers) < 1:
             raise ValueError(
@@ -80,14 +85,18 @@ class VectorFlow(Chain):
                 hidden_features=hidden_features,
                 hidden_layers=hidden_layers,
                 dropout=dropout,
+                generator=generator,
             )
-            layers += [*_mixers(mixing, k, event), AffineCoupling(k, event, network, scale=scale)]
+            coupling = AffineCoupling(k, event, network, scale=scale)
+            layers += [*_mixers(mixing, k, event, generator), coupling]
         super().__init__(layers)
 
 
-def _mixers(mixing: Mixing, n_components: int, event_shape: tuple[int, ...]) -> list[Bijection]:
+def _mixers(
+    mixing: Mixing, k: int, event_shape: tuple[int, ...], generator: torch.Generator | None
+) -> list[Bijection]:
     if mixing == "lu":
-        return [ActNorm(n_components, event_shape), InvertibleLinear(n_components, event_shape)]
+        return [ActNorm(k, event_shape), InvertibleLinear(k, event_shape, generator=generator)]
     if mixing in ("rotation", "reverse"):
-        return [Rotation(n_components, event_shape, reverse=mixing == "reverse")]
+        return [Rotation(k, event_shape, reverse=mixing == "reverse", generator=generator)]
     raise ValueError(f"mixing must be 'rotation', 'lu' or 'reverse', got {mixing!r}")

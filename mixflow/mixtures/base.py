@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mixflow.flows import Bijection, Shared
-from mixflow.flows.bijection import spread
+from mixflow.flows.bijection import NEW, spread
 from mixflow.flows.shared import rows_of_parts
 from mixflow.mixtures import functional
 
@@ -49,7 +49,8 @@ class Mixture(nn.Module):
         self.event_shape = tuple(event_shape)
         self.n_features = math.prod(event_shape)
         self.log_weights: Tensor
-        self.register_buffer("log_weights", torch.full((n_components,), -math.log(n_components)))
+        start = torch.full((n_components,), -math.log(n_components), **NEW)
+        self.register_buffer("log_weights", start)
 
     @property
     def chunk(self) -> int:
@@ -96,8 +97,8 @@ class Mixture(nn.Module):
         """
         return self.n_parts == self.n_components
 
-    def sample_each(self, n_samples: int) -> Tensor:
-        """Draw ``n_samples`` from every component: (K, n_samples, *event)."""
+    def sample_each(self, n_samples: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw ``n_samples`` from every component: (K, n_samples, *event); see ``sample``."""
         raise NotImplementedError
 
     def initialize(self, x: Tensor) -> None:
@@ -129,8 +130,18 @@ class Mixture(nn.Module):
         return self.log_joint(x).argmax(1)
 
     @torch.no_grad()
-    def sample(self, n_samples: int) -> tuple[Tensor, Tensor]:
+    def sample(
+        self, n_samples: int, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Draw from the mixture.
+
+        Parameters
+        ----------
+        n_samples
+            Number of samples.
+        generator
+            What draws, on the mixture's device; None is torch's global generator, as for
+            ``torch.randn``.
 
         Returns
         -------
@@ -139,9 +150,9 @@ class Mixture(nn.Module):
             (n_samples,), as scikit-learn's mixtures do.
         """
         probabilities = torch.exp(self.log_weights.double())
-        drawn = torch.multinomial(probabilities, n_samples, replacement=True)
+        drawn = torch.multinomial(probabilities, n_samples, replacement=True, generator=generator)
         counts = torch.bincount(drawn, minlength=self.n_components)
-        each = self.sample_each(int(counts.max()))
+        each = self.sample_each(int(counts.max()), generator)
         component = torch.repeat_interleave(counts)
         within = torch.cat([torch.arange(n, device=counts.device) for n in counts.tolist()])
         return each[component, within], component

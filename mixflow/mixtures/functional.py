@@ -7,6 +7,7 @@ per class, say) are kept. No function here knows a module or a data set.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -104,7 +105,7 @@ def update_weights(responsibilities: Tensor, sample_weight: Tensor | None = None
     return mass / mass.sum(-1, keepdim=True)
 
 
-def systematic_draw(weights: Tensor, size: int) -> Tensor:
+def systematic_draw(weights: Tensor, size: int, generator: torch.Generator | None = None) -> Tensor:
     """Draw ``size`` indices per row in proportion to the weights, with least variance.
 
     Index n is drawn floor or ceil of ``size * weights[n] / sum`` times: with equal weights and
@@ -116,6 +117,8 @@ def systematic_draw(weights: Tensor, size: int) -> Tensor:
         Non-negative, shape (R, N), each row with a positive sum.
     size
         Number of draws per row.
+    generator
+        What draws, on the device of the weights; None is torch's global generator.
 
     Returns
     -------
@@ -125,11 +128,12 @@ def systematic_draw(weights: Tensor, size: int) -> Tensor:
     # Float64, or long rows lose their tail to rounding.
     cumulative = weights.double().cumsum(1)
     cumulative = cumulative / cumulative[:, -1:]
-    start = torch.rand(len(weights), 1, dtype=torch.double, device=weights.device)
+    here: dict[str, Any] = {"device": weights.device, "generator": generator}
+    start = torch.rand(len(weights), 1, dtype=torch.double, **here)
     points = (torch.arange(size, device=weights.device) + start) / size
     index = torch.searchsorted(cumulative, points, right=True)
     # A point at 1 - 1e-16 may lie past the last positive weight.
     last = weights.shape[1] - 1 - (weights > 0).flip(1).to(torch.uint8).argmax(1, keepdim=True)
     index = torch.minimum(index, last)
-    order = torch.rand(index.shape, device=weights.device).argsort(1)
+    order = torch.rand(index.shape, dtype=torch.float32, **here).argsort(1)
     return index.gather(1, order)

@@ -70,11 +70,11 @@ class GenMM(Mixture):
         return self._route(self.decode_each, z, component)
 
     @torch.no_grad()
-    def sample_each(self, n_samples: int) -> Tensor:
+    def sample_each(self, n_samples: int, generator: torch.Generator | None = None) -> Tensor:
         """Draw ``n_samples`` from every component, in bounded memory: (K, n_samples, *event)."""
         shape = (self.n_components, n_samples, self.n_features)
         weights = self.log_weights
-        z = torch.randn(shape, dtype=weights.dtype, device=weights.device)
+        z = torch.randn(shape, dtype=weights.dtype, device=weights.device, generator=generator)
         return torch.cat([self.decode_each(part) for part in z.split(self.chunk, dim=1)], dim=1)
 
     def initialize(self, x: Tensor) -> None:

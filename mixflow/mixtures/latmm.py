@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mixflow.flows import Bijection, Chain, Shared
+from mixflow.flows.bijection import NEW
 from mixflow.mixtures import functional
 from mixflow.mixtures.genmm import GenMM
 
@@ -56,8 +57,8 @@ class Sources(Bijection):
         self.modelled_shape = tuple(top_shape)
         *positions, channels = top_shape
         shape = [n_components, *(positions if per_position else [1] * len(positions)), channels]
-        self.mean = nn.Parameter(torch.zeros(shape))
-        self.log_precision = nn.Parameter(torch.zeros(shape))
+        self.mean = nn.Parameter(torch.zeros(shape, **NEW))
+        self.log_precision = nn.Parameter(torch.zeros(shape, **NEW))
 
     def _forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         top, rest = self._divided(x)

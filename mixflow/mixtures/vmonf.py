@@ -44,7 +44,7 @@ class VMoNF(nn.Module):
         self.mixture, self.network = mixture, network
         self.temperature: Tensor
         # In float64, so that a schedule's values stay what they are; a scalar promotes nothing.
-        self.register_buffer("temperature", torch.ones((), dtype=torch.double))
+        self.register_buffer("temperature", torch.ones((), dtype=torch.double, device="cpu"))
 
     @property
     def n_components(self) -> int:

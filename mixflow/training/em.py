@@ -15,6 +15,7 @@ from mixflow.mixtures import functional
 from mixflow.mixtures.base import Mixture
 from mixflow.training.checkpoints import architecture, digest
 from mixflow.training.compiled import compiled
+from mixflow.training.directions import main_direction
 from mixflow.training.em_settings import EMSettings
 from mixflow.training.groups import Groups
 from mixflow.training.objective import Objective
@@ -87,10 +88,14 @@ class EM(Objective):
     # E-step ----------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def start(self) -> None:
-        """Initialise the components on the samples that they own, and the weights."""
+    def start(self, generator: torch.Generator | None = None) -> None:
+        """Initialise the components on the samples that they own, and the weights.
+
+        The generator, on the samples' device, draws them; None is torch's global one.
+        """
         size = min(1024, self._own_size())
-        self.mixture.initialize(self._drawn(functional.systematic_draw(self._owned(self.k), size)))
+        draws = functional.systematic_draw(self._owned(self.k), size, generator)
+        self.mixture.initialize(self._drawn(draws))
         self._update_weights()
 
     def update(self, epoch: int, share: float) -> dict[str, float]:
@@ -149,7 +154,7 @@ class EM(Objective):
         """Return every sample's log density under its own group: (G, n, K), in chunks."""
         parts = []
         for index in groups.index.split(self.mixture.chunk, dim=1):
-            part = _noisy(x[index], self.settings.e_step_noise)
+            part = self.noisy(x[index], self.settings.e_step_noise)
             each = self.mixture.log_prob_groups(part)
             parts.append(each.unflatten(0, (-1, self.k)).transpose(1, 2))
         return torch.cat(parts, dim=1)
@@ -204,9 +209,7 @@ class EM(Objective):
         x = self.x[self.groups.index[group]].flatten(1)
         mean = (owned @ x) / owned.sum()
         centred = (x - mean) * owned.sqrt()[:, None]
-        # Exact solvers were seen to fail on images, whose border pixels are all alike.
-        direction = torch.svd_lowrank(centred, min(6, *centred.shape), niter=4)[2][:, 0]
-        side = (x - mean) @ direction > 0
+        side = (x - mean) @ main_direction(centred, self.generator) > 0
         self.responsibilities[group, :, dead] = torch.where(side, owned, 0)
         self.responsibilities[group, :, largest] = torch.where(side, 0, owned)
 
@@ -217,7 +220,8 @@ class EM(Objective):
         if self.exact:
             return
         weights = self.groups.weight if self.dense else self._owned(self.n_flows)
-        self.draws = functional.systematic_draw(weights, self.per_step * self.steps_per_epoch)
+        size = self.per_step * self.steps_per_epoch
+        self.draws = functional.systematic_draw(weights, size, self.generator)
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         """Return a batch of every group or flow and its weights in Q, where it has any.
@@ -242,7 +246,7 @@ class EM(Objective):
     def loss_of(self, *batch: Tensor) -> Tensor:
         """Return minus Q and the log prior, up to a positive factor per separable component."""
         x, *weight = batch
-        each = self.log_prob(_noisy(x, self.settings.noise))
+        each = self.log_prob(self.noisy(x, self.settings.noise))
         if not weight:
             return -each.mean(1).sum()
         q = (each * weight[0].transpose(1, 2).flatten(0, 1)).sum()
@@ -301,7 +305,3 @@ class EM(Objective):
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
         """Put the responsibilities back."""
         self.responsibilities = tensors["responsibilities"].to(self.x)
-
-
-def _noisy(x: Tensor, sd: float) -> Tensor:
-    return x + sd * torch.randn_like(x) if sd else x

@@ -41,8 +41,9 @@ class Groups:
     @classmethod
     def single(cls, n_samples: int, sample_weight: Tensor | None = None) -> Groups:
         """Put all samples into one group."""
-        weight = torch.ones(n_samples) if sample_weight is None else sample_weight
-        return cls(torch.arange(n_samples)[None], weight[None])
+        ones = torch.ones(n_samples, dtype=torch.float32, device="cpu")
+        weight = ones if sample_weight is None else sample_weight
+        return cls(torch.arange(n_samples, device="cpu")[None], weight[None])
 
     @classmethod
     def by_label(cls, labels: Tensor, n_groups: int, sample_weight: Tensor | None = None) -> Groups:
@@ -58,10 +59,10 @@ class Groups:
             raise ValueError(f"every label 0..{n_groups - 1} needs samples, got {counts.tolist()}")
         order = labels.argsort(stable=True)
         start = counts.cumsum(0) - counts
-        within = torch.arange(int(counts.max())).expand(n_groups, -1)
+        within = torch.arange(int(counts.max()), device=labels.device).expand(n_groups, -1)
         real = within < counts[:, None]
         index = order[start[:, None] + torch.where(real, within, 0)]
-        weight = real.to(torch.get_default_dtype())
+        weight = real.float()
         if sample_weight is not None:
             weight = weight * sample_weight[index]
         return cls(index, weight)

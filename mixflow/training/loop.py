@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
+from mixflow.modes import own_modes
 from mixflow.training.objective import LoopSettings, Objective, TrainingDiverged
 from mixflow.training.resume import LoopState, Saver, is_finite
 from mixflow.training.schedules import learning_rate
@@ -52,6 +53,9 @@ def fit(
 ) -> Fit:
     """Climb the objective for ``max_epochs`` epochs.
 
+    All draws come from a generator of the fit's own, seeded for every epoch: they depend on nothing
+    else in the process, and disturb nothing else. Nor do torch's modes matter that the caller set.
+
     Parameters
     ----------
     objective, settings
@@ -63,9 +67,11 @@ def fit(
     ------
     TrainingDiverged
         If the loss is NaN or infinite; names the epoch, the step and the remedy.
+    OSError
+        If a checkpoint cannot be written; the last one is still good.
     """
     device = next(objective.module.parameters()).device
-    with torch.random.fork_rng([device] if device.type == "cuda" else []), _interruptible() as stop:
+    with own_modes(grad=True), _interruptible() as stop:
         return _Run(objective, settings, on_epoch, device).run(stop)
 
 
@@ -80,8 +86,9 @@ class _Run:
         self.objective, self.settings, self.on_epoch = objective, settings, on_epoch
         self.device = device
         objective.optimizer = optimizer = new_optimizer(objective, settings, device)
-        self.steps = Steps(objective, optimizer, settings, device)
-        self.saver = Saver(objective, optimizer, settings, device)
+        objective.generator = self.generator = torch.Generator(device)
+        self.steps = Steps(objective, optimizer, settings, device, self.generator)
+        self.saver = Saver(objective, optimizer, settings, self.generator)
         self.state = LoopState()
 
     def run(self, stop: threading.Event) -> Fit:
@@ -105,16 +112,16 @@ class _Run:
     def _epoch(self, bar: tqdm, stop: threading.Event) -> None:
         state, objective = self.state, self.objective
         objective.module.train()
-        amid = state.step > 0  # of an epoch whose E-step is done
-        if not amid:
+        if state.step:  # amid an epoch whose E-step is done
+            here = self.generator.get_state()
+            self._plan()
+            self.generator.set_state(here)
+        else:
             self._seed(state.epoch, 0)
             state.record = objective.update(state.epoch, state.epoch / self.settings.max_epochs)
             if any(value != value for value in state.record.values()):
                 raise self._diverged("the E-step gave NaN")
-        self._seed(state.epoch, 1)
-        objective.plan()
-        if amid:
-            self.saver.restore_generators()
+            self._plan()
         while state.step < objective.steps_per_epoch:
             loss = self._step()
             if loss is not None:
@@ -130,6 +137,10 @@ class _Run:
             refresh=False,
         )
         self._end_epoch()
+
+    def _plan(self) -> None:
+        self._seed(self.state.epoch, 1)
+        self.objective.plan()
 
     def _step(self) -> float | None:
         """Take a step; return the loss per component where it was looked at."""
@@ -207,7 +218,7 @@ class _Run:
         """Seed each epoch by itself, so that a fit can go on from any step of it."""
         # Odd multipliers keep (seed, epoch, stream) apart in 63 bits.
         mixed = self.settings.seed * 0x9E3779B97F4A7C15 + epoch * 0xBF58476D1CE4E5B9 + stream
-        torch.manual_seed(mixed % 2**63)
+        self.generator.manual_seed(mixed % 2**63)
 
 
 @contextmanager

@@ -81,8 +81,8 @@ class Minibatches(Objective):
     ) -> None:
         self.module, self.mixture = module, mixture
         self.x, self.settings, self.validation = x, settings, validation
-        self.labels = torch.full((len(x),), -1) if labels is None else labels
-        self.labels = self.labels.to(x.device)
+        unknown = torch.full((len(x),), -1, device=x.device)
+        self.labels = unknown if labels is None else labels.to(x.device)
         self.labelled = (self.labels >= 0).nonzero().flatten()
         self.unlabelled = (self.labels < 0).nonzero().flatten()
         self.start = None if responsibilities is None else responsibilities.to(x)
@@ -92,16 +92,19 @@ class Minibatches(Objective):
         self.epoch = 0
 
     @torch.no_grad()
-    def initialize(self) -> None:
-        """Set data-dependent parameters of every component from samples that it starts with."""
+    def initialize(self, generator: torch.Generator | None = None) -> None:
+        """Set data-dependent parameters of every component from samples that it starts with.
+
+        The generator, on the samples' device, draws them; None is torch's global one.
+        """
         if self.start is None:
-            owned = torch.ones(self.mixture.n_components, len(self.x)).to(self.x)
+            owned = self.x.new_ones(self.mixture.n_components, len(self.x))
         else:
             owned = self.start.T.clone()
             owned[owned.sum(1) <= 0] = 1.0
             self._set_weights(functional.update_weights(self.start))
         size = min(1024, max(8, 4 * len(self.x) // self.mixture.n_components))
-        self.mixture.initialize(self.x[functional.systematic_draw(owned, size)])
+        self.mixture.initialize(self.x[functional.systematic_draw(owned, size, generator)])
 
     def update(self, epoch: int, share: float) -> dict[str, float]:
         """Note the epoch, which schedules follow."""
@@ -126,8 +129,9 @@ class Minibatches(Objective):
         if not len(rows):
             return (rows,) * steps
         rounds = -(-size // len(rows))
-        order = torch.cat([torch.randperm(len(rows)) for _ in range(rounds)])[:size]
-        return rows[order.to(rows.device)].tensor_split(steps)
+        how: dict[str, Any] = {"generator": self.generator, "device": rows.device}
+        order = torch.cat([torch.randperm(len(rows), **how) for _ in range(rounds)])[:size]
+        return rows[order].tensor_split(steps)
 
     def loss(self, step: int) -> Tensor:
         """Return minus the bound per sample, with the labelled samples' part, and the log prior."""
@@ -140,7 +144,7 @@ class Minibatches(Objective):
         return total - self.mixture.log_prior()
 
     def _unlabelled_loss(self, rows: Tensor, share: float) -> Tensor:
-        x = self._noisy(self.x[rows])
+        x = self.noisy(self.x[rows], self.settings.noise)
         log_joint = self.mixture.log_joint(x)
         if self.start is not None and share < self.settings.start_share:
             return self._start_loss(x, log_joint, self.start[rows])
@@ -152,7 +156,7 @@ class Minibatches(Objective):
         return extra - bound.mean()
 
     def _labelled_loss(self, rows: Tensor, share: float) -> Tensor:
-        x, y = self._noisy(self.x[rows]), self.labels[rows]
+        x, y = self.noisy(self.x[rows], self.settings.noise), self.labels[rows]
         weight = self.settings.label_weight * len(self.labelled) / len(self.x)
         own = self.mixture.log_joint(x).gather(1, y[:, None])
         return -weight * own.mean() + self._label_loss(x, y)
@@ -167,9 +171,6 @@ class Minibatches(Objective):
     def _label_loss(self, x: Tensor, labels: Tensor) -> Tensor:
         """Return what labels teach beside the densities; nothing unless there is a network."""
         return x.new_zeros(())
-
-    def _noisy(self, x: Tensor) -> Tensor:
-        return x + self.settings.noise * torch.randn_like(x) if self.settings.noise else x
 
     # Weights ---------------------------------------------------------------------------------
 
@@ -208,7 +209,7 @@ class Minibatches(Objective):
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the running weights, and the epoch that schedules follow."""
-        return {"weights": self.weights, "epoch": torch.tensor(self.epoch)}
+        return {"weights": self.weights, "epoch": torch.tensor(self.epoch, device="cpu")}
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
         """Put them back."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -30,21 +30,37 @@ class Objective:
         or a multiple, else None; see ``clip_gradients``.
     steps_per_epoch
         Number of optimiser steps in an epoch.
-    optimizer
-        Set by the loop before the first epoch; None until then.
+    optimizer, generator
+        Set by the loop before the first epoch; None until then. All that an objective draws comes
+        from the generator, on the module's device: the loop seeds it for every epoch, so that a
+        fit can be repeated, and resumed. The module's dropout layers draw from it too.
+    VERSION
+        Of how it trains: raised by a change that moves numbers, so that no checkpoint from before
+        is taken up.
     """
+
+    VERSION: ClassVar[int] = 1
 
     module: nn.Module
     n_components: int | None = None
     steps_per_epoch: int
     optimizer: torch.optim.Optimizer | None = None
+    generator: torch.Generator | None = None
+
+    def noise_like(self, x: Tensor) -> Tensor:
+        """Draw standard normal noise in the shape of x, from the generator."""
+        return torch.empty_like(x).normal_(generator=self.generator)
+
+    def noisy(self, x: Tensor, sd: float) -> Tensor:
+        """Return x with noise of that sd; x itself, and nothing is drawn, where it is 0."""
+        return x + sd * self.noise_like(x) if sd else x
 
     def update(self, epoch: int, share: float) -> dict[str, float]:
         """Do what comes before an epoch's steps (an E-step); return values for the history."""
         return {}
 
     def plan(self) -> None:
-        """Draw the epoch's batches from torch's global generator."""
+        """Draw the epoch's batches from the generator."""
         raise NotImplementedError
 
     def loss(self, step: int) -> Tensor:
@@ -82,7 +98,7 @@ class Objective:
         return {}
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
-        """Put back what ``tensors`` gave."""
+        """Put back what ``tensors`` gave: of the same names, shapes and dtypes."""
 
 
 @dataclass(frozen=True)

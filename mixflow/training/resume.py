@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import time
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mixflow.training.checkpoints import (
+    FORMAT,
     Checkpoint,
+    layout,
     load_checkpoint,
     load_optimizer_tensors,
     optimizer_tensors,
@@ -38,6 +40,21 @@ class LoopState:
     misses: int = 0
     best: dict[str, Tensor] = field(default_factory=dict)
 
+    def check(self, n_epochs: int, n_steps: int) -> None:
+        """Raise ValueError unless a fit of so many epochs and steps an epoch can stand here."""
+        counts = (self.epoch, self.step, self.looked, self.misses)
+        whole = all(type(count) is int and count >= 0 for count in counts)
+        numbers = all(type(value) in (int, float) for value in (self.losses, self.best_score))
+        rows = [self.record, *self.history] if type(self.history) is list else [None]
+        named = all(type(row) is dict for row in rows)
+        if not (whole and numbers and named and type(self.best_epoch) in (int, type(None))):
+            raise ValueError("a value is of another type")
+        within = self.epoch <= n_epochs and self.step <= n_steps and self.looked <= self.step
+        # The loss of an epoch's last step is always looked at.
+        seen = self.step < n_steps or self.looked > 0
+        if not (within and seen and len(self.history) == self.epoch):
+            raise ValueError("its numbers do not fit together")
+
 
 class Saver:
     """Write checkpoints of a fit when they are due, and take one up.
@@ -46,8 +63,8 @@ class Saver:
     ----------
     objective, optimizer, settings
         Of the fit; a checkpoint is taken up only when its objective and settings are equal.
-    device
-        Whose random generator belongs to the state, beside the CPU's.
+    generator
+        The fit's; its state belongs to the fit's.
     """
 
     def __init__(
@@ -55,15 +72,14 @@ class Saver:
         objective: Objective,
         optimizer: torch.optim.Optimizer,
         settings: LoopSettings,
-        device: torch.device,
+        generator: torch.Generator,
     ) -> None:
         self.objective, self.optimizer = objective, optimizer
-        self.settings, self.device = settings, device
+        self.settings, self.generator = settings, generator
         folder = settings.checkpoint
         self.path = None if folder is None else folder / CHECKPOINT
         # Hashing the data takes a while: only where a checkpoint asks for it.
-        self.identity = {} if folder is None else _identity(objective, settings)
-        self.generators: dict[str, Tensor] = {}
+        self.identity = {} if folder is None else self._identity()
         self.saved = time.monotonic()
 
     def due(self) -> bool:
@@ -76,68 +92,97 @@ class Saver:
         # A finite loss may still have had a gradient that was not: keep the last good file.
         if self.path is None or not is_finite(self.objective.module):
             return
-        tensors = {
-            **_under("module", self.objective.module.state_dict()),
-            **_under("optimizer", optimizer_tensors(self.optimizer)),
-            **_under("objective", self.objective.tensors()),
-            **_under("best", state.best),
-            **_under("generator", self._read_generators()),
-        }
+        tensors = self._tensors(state)
         record = {
             **{n: v for n, v in vars(state).items() if n != "best"},
             "identity": self.identity,
+            "layout": layout(tensors),
         }
         save_checkpoint(self.path, Checkpoint(tensors, record))
         self.saved = time.monotonic()
 
     def resume(self) -> LoopState | None:
-        """Take up the checkpoint; None, with a warning if it is of another fit, without one."""
+        """Take up the checkpoint; None without one, and, with a warning, if it is of no use."""
         if self.path is None or not self.settings.resume:
             return None
         checkpoint = load_checkpoint(self.path)
-        if checkpoint is None or not self._is_ours(checkpoint):
+        if checkpoint is None:
             return None
+        before = {n: t.clone() for n, t in self._tensors(LoopState()).items()}
+        try:
+            state = self._state(checkpoint)
+            self._put(checkpoint)
+        except Exception as error:  # whatever a foreign file leads to, the fit can start anew
+            warnings.warn(
+                f"ignoring the checkpoint {self.path}: {error}; the fit starts anew", stacklevel=2
+            )
+            self._put(Checkpoint(before))
+            return None
+        return state
+
+    def _tensors(self, state: LoopState) -> dict[str, Tensor]:
+        return {
+            **_under("module", self.objective.module.state_dict()),
+            **_under("optimizer", optimizer_tensors(self.optimizer)),
+            **_under("objective", self.objective.tensors()),
+            **_under("best", state.best),
+            "generator": self.generator.get_state(),
+        }
+
+    def _put(self, checkpoint: Checkpoint) -> None:
         self.objective.module.load_state_dict(checkpoint.part("module"))
         load_optimizer_tensors(self.optimizer, checkpoint.part("optimizer"))
         self.objective.load_tensors(checkpoint.part("objective"))
-        self.generators = checkpoint.part("generator")
-        values = {n: v for n, v in checkpoint.record.items() if n != "identity"}
-        return LoopState(**values, best=checkpoint.part("best"))
+        self.generator.set_state(checkpoint.tensors["generator"])
 
-    def _is_ours(self, checkpoint: Checkpoint) -> bool:
-        theirs = checkpoint.record["identity"]
+    # What a checkpoint must be ---------------------------------------------------------------
+
+    def _identity(self) -> dict[str, Any]:
+        """Return what the fit shares with its checkpoints, as it reads after a passage by JSON."""
+        what = {
+            "format": FORMAT,
+            "version": self.objective.VERSION,
+            "device": self.generator.device.type,
+            **self.settings.identity(),
+            **self.objective.identity(),
+        }
+        record: dict[str, Any] = json.loads(json.dumps(what))
+        return record
+
+    def _state(self, checkpoint: Checkpoint) -> LoopState:
+        """Return where the checkpoint's fit stood; raise if it is another fit, or damaged."""
+        values = dict(checkpoint.record)
+        theirs = values.pop("identity", None)
+        if type(theirs) is not dict:
+            raise ValueError("it does not say of which fit it is")
         names = sorted({*theirs, *self.identity})
         differ = [name for name in names if theirs.get(name) != self.identity.get(name)]
         if differ:
-            warnings.warn(
-                f"ignoring the checkpoint {self.path}: it is of a fit with other "
-                f"{', '.join(differ)}; the fit starts anew",
-                stacklevel=2,
-            )
-        return not differ
+            raise ValueError(f"it is of a fit with other {', '.join(differ)}")
+        if values.pop("layout", None) != layout(checkpoint.tensors):
+            raise ValueError("its tensors are not those that it names")
+        if {*values, "best"} != {field.name for field in fields(LoopState)}:
+            raise ValueError("values are missing, or unknown")
+        state = LoopState(**values, best=checkpoint.part("best"))
+        state.check(self.settings.max_epochs, self.objective.steps_per_epoch)
+        self._check_tensors(checkpoint, state)
+        return state
 
-    def _read_generators(self) -> dict[str, Tensor]:
-        states = {"cpu": torch.get_rng_state()}
-        if self.device.type == "cuda":
-            states["cuda"] = torch.cuda.get_rng_state(self.device)
-        return states
-
-    def restore_generators(self) -> None:
-        """Put the random generators back to where the checkpoint left them."""
-        torch.set_rng_state(self.generators["cpu"])
-        if "cuda" in self.generators and self.device.type == "cuda":
-            torch.cuda.set_rng_state(self.generators["cuda"], self.device)
+    def _check_tensors(self, checkpoint: Checkpoint, state: LoopState) -> None:
+        best = {} if state.best_epoch is None else self.objective.module.state_dict()
+        own = layout(self._tensors(LoopState(best=best)))
+        theirs = layout(checkpoint.tensors)
+        if {n: v for n, v in theirs.items() if not n.startswith("optimizer/")} != own:
+            raise ValueError("its tensors have other names, shapes or dtypes")
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        for name, tensor in checkpoint.part("optimizer").items():
+            if tensor.shape not in ((), parameters[int(name.split("/")[0])].shape):
+                raise ValueError(f"the optimiser's {name} has another shape")
 
 
 def is_finite(module: nn.Module) -> bool:
     """Say whether every parameter is finite."""
     return bool(torch.stack([p.detach().isfinite().all() for p in module.parameters()]).all())
-
-
-def _identity(objective: Objective, settings: LoopSettings) -> dict[str, Any]:
-    """Return the identities of both, as they read after a passage through JSON."""
-    record: dict[str, Any] = json.loads(json.dumps({**settings.identity(), **objective.identity()}))
-    return record
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

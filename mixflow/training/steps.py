@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mixflow.training.dropout import DropoutFrom
 from mixflow.training.muon import Muon
 from mixflow.training.objective import LoopSettings, Objective
 from mixflow.training.schedules import clip_gradients
@@ -46,6 +47,8 @@ class Steps:
     device
         Of the module. On a GPU, whose time small batches would spend waiting for the next kernel,
         steps of an objective that gives batches of equal shapes are captured once and replayed.
+    generator
+        On that device; the fit's, which the module's dropout layers draw from in a step.
     """
 
     def __init__(
@@ -54,10 +57,12 @@ class Steps:
         optimizer: torch.optim.Optimizer,
         settings: LoopSettings,
         device: torch.device,
+        generator: torch.Generator,
     ) -> None:
         self.objective, self.optimizer, self.settings = objective, optimizer, settings
         self.parameters = list(objective.module.parameters())
-        self.device = device
+        self.device, self.generator = device, generator
+        self.dropout = DropoutFrom(objective.module, generator)
         self.taken = 0
         self.graph: torch.cuda.CUDAGraph | None = None
 
@@ -72,9 +77,10 @@ class Steps:
     def take(self, step: int) -> Tensor:
         """Take a step of the planned epoch and return its loss."""
         batch = self.objective.batch(step) if self.device.type == "cuda" else None
-        if batch is None:
-            return self._climb(self.objective.loss(step))
-        return self._replayed(batch) if self.taken >= WARM_UP else self._warmed(batch)
+        with self.dropout.drawing():
+            if batch is None:
+                return self._climb(self.objective.loss(step))
+            return self._replayed(batch) if self.taken >= WARM_UP else self._warmed(batch)
 
     def _climb(self, loss: Tensor) -> Tensor:
         self.optimizer.zero_grad(set_to_none=True)
@@ -102,6 +108,8 @@ class Steps:
         if self.graph is None:
             self.held = tuple(part.clone() for part in batch)
             self.graph = torch.cuda.CUDAGraph()
+            # A graph that knows a generator draws anew from it in every replay.
+            self.graph.register_generator_state(self.generator)
             with torch.cuda.graph(self.graph):
                 self.held_loss = self._climb(self.objective.loss_of(*self.held))
         for held, new in zip(self.held, batch, strict=True):

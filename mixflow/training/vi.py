@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -65,7 +66,7 @@ class VI(Minibatches):
         # Not functional.lower_bound: the gradient of -q log q is infinite where q underflows.
         bound = (q * (log_joint - log_q)).sum(1)
         if self.settings.consistency:
-            near = self._moved(x + self.settings.consistency_noise * torch.randn_like(x))
+            near = self._moved(x + self.settings.consistency_noise * self.noise_like(x))
             kl = functional.divergence(log_q.detach(), self.module.log_q(near))
             bound = bound - self.settings.consistency * kl
         return bound, q
@@ -81,10 +82,10 @@ class VI(Minibatches):
         return weight * F.cross_entropy(self.module.log_q(self._moved(x)), labels)
 
     def _moved(self, x: Tensor) -> Tensor:
-        return shifted(x, self.settings.posterior_shift)
+        return shifted(x, self.settings.posterior_shift, self.generator)
 
 
-def shifted(images: Tensor, most: int) -> Tensor:
+def shifted(images: Tensor, most: int, generator: torch.Generator | None = None) -> Tensor:
     """Move every image by -most ... most pixels along each axis, its border repeated.
 
     Parameters
@@ -93,6 +94,8 @@ def shifted(images: Tensor, most: int) -> Tensor:
         Shape (N, C, H, W).
     most
         Largest shift in pixels; 0 returns the images themselves and draws nothing.
+    generator
+        What draws, on the images' device; None is torch's global generator.
 
     Returns
     -------
@@ -103,7 +106,8 @@ def shifted(images: Tensor, most: int) -> Tensor:
         return images
     n, _, height, width = images.shape
     padded = F.pad(images, (most,) * 4, mode="replicate")
-    start = torch.randint(2 * most + 1, (2, n, 1)).to(images.device)
+    how: dict[str, Any] = {"generator": generator, "device": images.device}
+    start = torch.randint(2 * most + 1, (2, n, 1), **how)
     rows = start[0] + torch.arange(height, device=images.device)
     columns = start[1] + torch.arange(width, device=images.device)
     each = torch.arange(n, device=images.device)[:, None, None]

@@ -159,9 +159,8 @@ class Reconstruction(Objective):
 
     def plan(self) -> None:
         """Draw the epoch's batches: every image once."""
-        self.batches = (
-            torch.randperm(len(self.x)).to(self.x.device).tensor_split(self.steps_per_epoch)
-        )
+        order = torch.randperm(len(self.x), generator=self.generator, device=self.x.device)
+        self.batches = order.tensor_split(self.steps_per_epoch)
 
     def loss(self, step: int) -> Tensor:
         """Return the mean over the batch."""

@@ -213,12 +213,13 @@ class _Classification(Objective):
         self.steps_per_epoch = max(len(x) // config.batch_size, 1)
 
     def plan(self) -> None:
-        order = torch.randperm(len(self.images)).to(self.images.device)
+        device = self.images.device
+        order = torch.randperm(len(self.images), generator=self.generator, device=device)
         self.batches = order.split(self.config.batch_size)
 
     def loss(self, step: int) -> Tensor:
         rows = self.batches[step]
-        _, logits = self.module(shifted(self.images[rows], self.config.shift))
+        _, logits = self.module(shifted(self.images[rows], self.config.shift, self.generator))
         return F.cross_entropy(logits, self.classes[rows])
 
     def identity(self) -> dict[str, Any]:

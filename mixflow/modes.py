@@ -1,0 +1,30 @@
+"""Torch's modes, which a caller may have set, and which must not change what is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import torch
+
+
+@contextmanager
+def own_modes(*, grad: bool) -> Iterator[None]:
+    """Compute as outside of all of torch's modes: no inference mode, no autocast.
+
+    Also a decorator. The modes are those of this thread, and they are as before afterwards. The
+    default dtype belongs to all threads and the default device slows every call: neither is
+    touched, and nothing in the library relies on them.
+
+    Parameters
+    ----------
+    grad
+        Whether gradients are recorded.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.set_grad_enabled(grad))
+        for kind in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        yield
