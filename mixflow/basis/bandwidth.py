@@ -67,7 +67,9 @@ def _isj_block(counts: Tensor) -> Tensor:
         return t - _fixed_point(t, power, total)
 
     least = math.log((LEAST_SIGMA / 2 / n) ** 2)
-    grid = torch.linspace(least, math.log(_MOST_T), _GRID).to(counts).exp()
+    # float32, whatever torch's default is.
+    grid = torch.linspace(least, math.log(_MOST_T), _GRID, dtype=torch.float32, device="cpu")
+    grid = grid.to(counts).exp()
     values = torch.stack([excess(t.expand(len(counts), 1))[:, 0] for t in grid], dim=1)
     rises = (values[:, :-1] < 0) & (values[:, 1:] >= 0)
     first = rises.to(torch.uint8).argmax(1)
@@ -82,7 +84,7 @@ def _isj_block(counts: Tensor) -> Tensor:
 
 def _fixed_point(t: Tensor, power: Tensor, total: Tensor) -> Tensor:
     """Return xi gamma(t), (D, 1): down the stages from the highest derivative to the second."""
-    squares = torch.arange(1, power.shape[1] + 1).to(power) ** 2
+    squares = torch.arange(1, power.shape[1] + 1, dtype=power.dtype, device=power.device) ** 2
 
     def roughness(order: int, at: Tensor) -> Tensor:  # of the derivative, twice the integral
         terms = squares**order * power * torch.exp(-squares * math.pi**2 * at)

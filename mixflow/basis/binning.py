@@ -97,7 +97,8 @@ def _count_block(x: np.ndarray, low: np.ndarray, high: np.ndarray, n: int) -> An
     d = x.shape[1]
     dtype = np.float32 if x.dtype in (np.float16, np.float32) else np.float64
     # One cell more than n per feature: for points on the upper bound, and outside.
-    total, outside = torch.zeros(d * (n + 1), dtype=torch.int64), np.zeros((d, 2), np.int64)
+    total = torch.zeros(d * (n + 1), dtype=torch.int64, device="cpu")
+    outside = np.zeros((d, 2), np.int64)
     for points in wide(x):
         copies = points.shape[1] // d
         bounds = np.tile(low.astype(dtype), copies), np.tile(high.astype(dtype), copies)

@@ -143,4 +143,4 @@ def sample(
     noise = torch.randn(
         component.shape, dtype=weights.dtype, device=weights.device, generator=generator
     )
-    return component + 0.5 + noise * per_feature(sigma, weights).T
+    return component.to(noise.dtype) + 0.5 + noise * per_feature(sigma, weights).T

@@ -118,7 +118,8 @@ def region_kernel(n: int, learning_sigma: float, regions: Regions = "average") -
     """
     if regions not in get_args(Regions):
         raise ValueError(f"regions must be one of {get_args(Regions)}, got {regions!r}")
-    lag, end = torch.arange(n, dtype=torch.float64), 1.5 if regions == "cells" else 1.0
+    lag = torch.arange(n, dtype=torch.float64, device="cpu")
+    end = 1.5 if regions == "cells" else 1.0
     middle = interval_mass(lag, -0.5, 0.5, learning_sigma)
     sides = interval_mass(lag, -end, -0.5, learning_sigma)
     sides += interval_mass(lag, 0.5, end, learning_sigma)

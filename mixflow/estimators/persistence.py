@@ -117,7 +117,9 @@ def _learned(estimator: Any) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     if names := getattr(estimator, "_arrays", None):
         values = {name: getattr(estimator, name) for name in names}
         kind = "torch" if isinstance(values[names[0]], torch.Tensor) else "numpy"
-        return {"arrays": kind}, {name: torch.as_tensor(v) for name, v in values.items()}
+        return {"arrays": kind}, {
+            name: torch.as_tensor(v, device="cpu") for name, v in values.items()
+        }
     core = estimator.mixture_
     dtype = str(core.log_weights.dtype).removeprefix("torch.")
     header = {"bank": core.n_components, "dtype": dtype}

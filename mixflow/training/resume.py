@@ -52,7 +52,9 @@ class LoopState:
         within = self.epoch <= n_epochs and self.step <= n_steps and self.looked <= self.step
         # The loss of an epoch's last step is always looked at.
         seen = self.step < n_steps or self.looked > 0
-        if not (within and seen and len(self.history) == self.epoch):
+        known = abs(self.losses) < float("inf") and self.best_score == self.best_score
+        past = self.best_epoch is None or 0 <= self.best_epoch < self.epoch
+        if not (within and seen and known and past and len(self.history) == self.epoch):
             raise ValueError("its numbers do not fit together")
 
 

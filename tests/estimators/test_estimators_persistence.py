@@ -163,12 +163,11 @@ def test_other_classes_are_not_made(model, path):
 def test_a_write_that_fails_leaves_the_old_file(model, path, monkeypatch):
     before = path.read_bytes()
 
-    def full(tensors, path, metadata):
-        path.write_bytes(b"half")
-        raise OSError("no space left on device")
+    def full(handle):
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mixflow.estimators.persistence.save_file", full)
-    with pytest.raises(OSError, match="no space"):
+    monkeypatch.setattr("mixflow.files.os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
         model.save(path)
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == [path.name]

@@ -166,7 +166,7 @@ def test_a_point_at_the_end_stays_inside(monkeypatch):
     monkeypatch.setattr(
         torch,
         "rand",
-        lambda *shape, **how: (
+        lambda *shape, generator=None, **how: (
             torch.full(shape[:2], 1 - 2**-53, **how)
             if isinstance(shape[0], int)
             else torch.zeros(shape[0])

@@ -1,5 +1,6 @@
 """Checkpoints: whole or not at all, and a fit that was cut ends as one that was not."""
 
+import errno
 import subprocess
 import sys
 import warnings
@@ -136,15 +137,25 @@ def test_a_write_that_fails_leaves_the_old_file(saved, monkeypatch):
     path = saved[0]
     before = path.read_bytes()
 
-    def full(tensors, path, metadata):
-        path.write_bytes(b"half")
-        raise OSError("no space left on device")
+    def full(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("mixflow.training.checkpoints.save_file", full)
-    with pytest.raises(OSError, match="no space"):
-        save_checkpoint(path, Checkpoint({"a": torch.ones(3)}))
+    monkeypatch.setattr("mixflow.files.os.fsync", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        save_checkpoint(path, Checkpoint({"a": torch.ones(300_000)}))
+    message = str(caught.value)
+    assert caught.value.errno == errno.ENOSPC
+    assert f"make room in {path.parent}, or" in message
+    assert "it needs 1.2 MB, and " in message
+    assert message.endswith("The same call then goes on from the last good checkpoint")
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_a_first_checkpoint_that_fails_says_so(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"make room in .*file, or .*then starts anew"):
+        save_checkpoint(tmp_path / "file" / "fit.safetensors", Checkpoint({"a": torch.ones(3)}))
 
 
 def test_loading_executes_nothing(tmp_path):
