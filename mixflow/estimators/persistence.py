@@ -86,21 +86,27 @@ def load(path: str | Path) -> Any:
     ValueError
         If the file is damaged or was not written by mixflow.
     """
-    from mixflow import estimators
-
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"no file {path}")
     try:
         tensors, text = read_file(path, NAME)
         header = json.loads(text)
-    except (OSError, ValueError, RecursionError) as error:
+        kind, number = header["class"], header["format"]
+        if kind in CLASSES and number == FORMAT:
+            return _made(header, tensors)
+    # What a file leads to that another program made.
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise ValueError(f"{path} is damaged or no mixflow model ({error}); save it anew") from None
-    if header["class"] not in CLASSES or header["format"] != FORMAT:
-        raise ValueError(
-            f"{path} holds a {header['class']} of format {header['format']}; this version reads "
-            f"{' and '.join(CLASSES)} of format {FORMAT}"
-        )
+    raise ValueError(
+        f"{path} holds a {kind} of format {number}; this version reads {' and '.join(CLASSES)} of "
+        f"format {FORMAT}"
+    )
+
+
+def _made(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Any:
+    from mixflow import estimators
+
     tuples = {name: tuple(header["params"][name]) for name in header["tuples"]}
     params = {**header["params"], **tuples}
     if "device" in params:
