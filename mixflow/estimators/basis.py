@@ -19,6 +19,7 @@ from mixflow.basis.arrays import Array
 from mixflow.estimators.grids import as_numpy, cast, choose_bounds, judge_outside, warn_of_outliers
 from mixflow.estimators.inputs import random_state_of
 from mixflow.estimators.persistence import Savable
+from mixflow.modes import own_modes
 
 
 class BasisDensity(DensityMixin, Savable, BaseEstimator):
@@ -165,7 +166,8 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
             If X has NaN, a constant feature without ``bounds`` or ``min_range``, or points
             outside the bounds with ``outside="raise"``.
         """
-        return self._learn(X, first=True)
+        with own_modes(grad=False):
+            return self._learn(X, first=True)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: ArrayLike | Tensor, y: None = None) -> BasisDensity:
@@ -174,8 +176,10 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
         The first call sets the bounds, from its own samples unless ``bounds`` names them.
         Parameters and errors are those of :meth:`fit`.
         """
-        return self._learn(X, first=not hasattr(self, "counts_"))
+        with own_modes(grad=False):
+            return self._learn(X, first=not hasattr(self, "counts_"))
 
+    @own_modes(grad=False)
     def merge(self, *others: BasisDensity) -> BasisDensity:
         """Add what others learned from further samples on the same grid; returns self.
 
@@ -300,6 +304,7 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
         x = self._validate(X, reset=False)
         return (cast(x, self.low_) - self.low_) / self._width()
 
+    @own_modes(grad=False)
     def score_features(self, X: ArrayLike | Tensor) -> Any:
         """Return the log density of every feature in nats: (N, D) -> (N, D)."""
         return basis.log_prob(self._position(X), self.weights_, self.sigma_, self._width())
@@ -312,10 +317,12 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
         """Return the mean of :meth:`score_samples`."""
         return float(self.score_samples(X).mean())
 
+    @own_modes(grad=False)
     def cdf(self, X: ArrayLike | Tensor) -> Any:
         """Return the cumulative distribution of every feature: (N, D) -> (N, D)."""
         return basis.cdf(self._position(X), self.weights_, self.sigma_)
 
+    @own_modes(grad=False)
     def quantile(self, q: ArrayLike | Tensor) -> Any:
         """Return the inverse of :meth:`cdf`.
 
@@ -335,6 +342,7 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
         p = cast(np.broadcast_to(p, (len(p), len(self.counts_))), self.low_)
         return self.low_ + self._width() * basis.quantile(p, self.weights_, self.sigma_)
 
+    @own_modes(grad=False)
     def sample(self, n_samples: int = 1) -> Any:
         """Draw samples (n_samples, D), every feature on its own.
 
@@ -349,6 +357,7 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
         u = basis.sample(n_samples, self.weights_, self.sigma_, generator=generator)
         return self.low_ + self._width() * u
 
+    @own_modes(grad=False)
     def loss(self, cdf: Callable[[Any], Any]) -> Any:
         r"""Return the paper's loss L against a known distribution, for every feature.
 

@@ -95,7 +95,9 @@ class EM(Objective):
         """
         size = min(1024, self._own_size())
         draws = functional.systematic_draw(self._owned(self.k), size, generator)
+        self.mixture.eval()  # nothing is dropped
         self.mixture.initialize(self._drawn(draws))
+        self.mixture.train()
         self._update_weights()
 
     def update(self, epoch: int, share: float) -> dict[str, float]:

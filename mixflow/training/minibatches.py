@@ -104,7 +104,9 @@ class Minibatches(Objective):
             owned[owned.sum(1) <= 0] = 1.0
             self._set_weights(functional.update_weights(self.start))
         size = min(1024, max(8, 4 * len(self.x) // self.mixture.n_components))
+        self.mixture.eval()  # nothing is dropped
         self.mixture.initialize(self.x[functional.systematic_draw(owned, size, generator)])
+        self.mixture.train()
 
     def update(self, epoch: int, share: float) -> dict[str, float]:
         """Note the epoch, which schedules follow."""
