@@ -53,3 +53,25 @@ def test_flows_of_images_are_compiled_by_layers(monkeypatch):
     # Two levels of four kinds of layers and a split, and the first, whose input needs no gradient;
     # one by one they would be 21.
     assert 0 < len(graphs) <= 12
+
+
+def test_dropout_draws_from_the_fits_generator_when_compiled(monkeypatch):
+    """The same numbers as without, and no new graph in every step."""
+    torch.compiler.reset()
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    plain = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda f, **how: plain(f, backend=backend, **how))
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    settings = {"n_layers": 1, "hidden_features": 4, "max_epochs": 6, "batch_size": 20}
+    settings |= {"dropout": 0.3, "noise": 0.1, "m_step": "dense", "random_state": 0}
+    eager = GenMM(2, **settings).fit(X)
+    before = torch.get_rng_state()
+    compiled = GenMM(2, compile=True, **settings).fit(X)
+    assert torch.equal(torch.get_rng_state(), before)
+    np.testing.assert_allclose(compiled.score_samples(X), eager.score_samples(X), atol=1e-5)
+    assert 0 < len(graphs) <= 12

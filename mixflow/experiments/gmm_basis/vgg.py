@@ -226,8 +226,8 @@ def _from_torchvision(path: Path) -> Weights:
             for name in LAYERS:
                 if name.endswith("_1") and name != LAYERS[0]:
                     place += 1  # the pooling
-                kernels[name] = file.get_tensor(f"features.{place}.weight")
-                biases[name] = file.get_tensor(f"features.{place}.bias")
+                kernels[name] = file.get_tensor(f"features.{place}.weight").clone()
+                biases[name] = file.get_tensor(f"features.{place}.bias").clone()
                 place += 2  # the convolution and its ReLU
     except (SafetensorError, OSError) as error:
         raise DatasetError(f"{path}: not torchvision's VGG-19 ({error})") from error
