@@ -188,14 +188,15 @@ def verdict_table(store: Store, targets: Sequence[Target]) -> str:
     values speak against.
     """
     status = status_table(store, targets)
-    texts = {t.setting: t.note for t in targets if t.value is None}
+    tests = {(t.item, t.dataset, t.model, t.setting): t.note for t in targets if t.value is None}
     shown = side_by_side(status)
-    is_claim = shown["paper"] == "claim"
-    shown.loc[is_claim, "paper"] = shown.loc[is_claim, "setting"].map(texts)
+    named = map(tuple, shown[["item", "data", "model", "setting"]].to_numpy())
+    shown["paper"] = [tests.get(n, paper) for n, paper in zip(named, shown["paper"], strict=True)]
     for name in NAMES.values():
         shown[name] = [f"{_mark(text)}\u00a0{text}" for text in shown[name]]
     empty = [name for name in shown.columns if not shown[name].astype(str).str.strip().any()]
-    table = shown.drop(columns=empty).to_html(index=False, border=0)
+    with pd.option_context("display.max_colwidth", None):
+        table = shown.drop(columns=empty).to_html(index=False, border=0)
     return table + _rulings(status)
 
 

@@ -1,5 +1,6 @@
 import json
 import os
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -8,9 +9,8 @@ from mixflow.checks import CHECKS, run_checks
 from mixflow.checks.commands import make_targets, parse_problem, shell_commands
 from mixflow.checks.markdown import blocks, without_code
 from mixflow.cli import app
-from mixflow.experiments.base import Answer
 from mixflow.experiments.runner import execute
-from mixflow.results import Store, files
+from mixflow.results import Store, files, load_targets
 from mixflow.results.store import DONE
 
 
@@ -34,7 +34,6 @@ def problems(root, store):
 
 
 def test_a_sound_checkout_has_no_problems(toy, root, store):
-    toy.experiment.answers.clear()
     execute(toy.experiment, toy.config(), store)
     (store.directory(toy.name, toy.config(seed=1)) / "checkpoint").mkdir(parents=True)
     assert run_checks(root, store) == {name: [] for name in CHECKS}
@@ -72,9 +71,14 @@ def test_results_cut_or_of_no_experiment(toy, store, problems, monkeypatch):
     assert "DONE is missing" in problems("results")[0]
 
 
-def test_answers_name_targets(toy, problems):
-    toy.experiment.answers["table-9"] = Answer({"accuracy": "accuracy"})
-    assert "toy/table-1 answers table-9 / accuracy, which is no target" in problems("targets")
+def test_every_target_is_judged_under_both_protocols(toy, problems, monkeypatch):
+    assert problems("targets") == []
+    more = replace(load_targets()[0], setting="K=99")
+    monkeypatch.setattr("mixflow.checks.stored.load_targets", lambda: [more])
+    assert [problem.split(" is ")[1] for problem in problems("targets")] == [
+        "0 times as_published in the status table",
+        "0 times our_recipe in the status table",
+    ]
 
 
 COMMANDS = """
@@ -226,7 +230,6 @@ def test_blocks():
 
 
 def test_cli(toy, root, monkeypatch):
-    toy.experiment.answers.clear()
     monkeypatch.chdir(root)
     monkeypatch.delenv("MIXFLOW_RESULTS", raising=False)
     result = CliRunner().invoke(app, ["check"])

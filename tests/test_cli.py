@@ -10,6 +10,7 @@ from mixflow.cli import app
 from mixflow.datasets import DatasetError, FileStatus
 from mixflow.experiments import ParameterError
 from mixflow.results import Store
+from mixflow.results.questions import load_questions
 
 
 @pytest.fixture
@@ -152,13 +153,15 @@ def test_debug_shows_the_exception(cli, toy):
 
 def test_status(cli, toy):
     output = cli("status").output
-    assert "90 not run" in output
+    n = len(load_questions())
+    assert f"as published: {n} not run\nour recipe: {n} not run" in output
+    assert max(map(len, output.splitlines())) <= 160
     lines = cli("status", "--format", "csv", "--paper", "vmonf").output.splitlines()
     assert lines[0].startswith("paper,item,dataset")
-    assert len(lines) == 6
+    assert len(lines) == 1 + 2 * 5
     arguments = ["status", "--format", "json", "--paper", "em-gm", "--item", "table-2"]
     records = json.loads(cli(*arguments).output)
-    assert len(records) == 22
+    assert len(records) == 2 * (21 + 8)
     assert records[0]["published"] == 0.9459
     assert records[0]["ours"] is None
 

@@ -1,16 +1,20 @@
 """What a page shows: the stored runs, else a smoke run that leaves the results alone."""
 
 import base64
+import html
 import re
 import sys
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 from mixflow.experiments import runner
 from mixflow.experiments.runner import execute
 from mixflow.pages import Page, verdict_counts, verdict_table
 from mixflow.results import Store, load_targets
+from mixflow.results.evidence import PROTOCOLS
+from mixflow.results.status import KEYS
 
 
 @pytest.fixture
@@ -60,19 +64,26 @@ def test_command_and_provenance_say_how(toy, results):
     assert "torch" in page.provenance().data
 
 
-def test_a_model_of_ours_is_judged_by_the_published_numbers(toy, results, monkeypatch):
-    published = next(t for t in load_targets() if (t.item, t.setting) == ("table-2", "K=2"))
-    target = replace(published, paper="toy", dataset="toy", value=0.92)
-    monkeypatch.setattr("mixflow.pages.load_targets", lambda: [target])
-    page = Page(toy.name)
-    assert "reproduced" in page.verdicts_of("Toy", {"table-2": "accuracy"}, dataset="toy").data
-    assert "not\u00a0run" in page.verdicts_of("other", {"table-2": "accuracy"}, dataset="toy").data
-
-
 def test_the_verdict_table_has_a_line_for_every_target(toy, results):
     targets = load_targets()
-    assert verdict_table(results, targets).count("<tr") == len(targets) + 1
-    assert int(verdict_counts(results, targets).to_numpy().sum()) == len(targets)
+    again = 2  # flows that were trained on have lines of their own
+    assert verdict_table(results, targets).count("<tr") == len(targets) + again + 1
+    counted = verdict_counts(results, targets)
+    assert int(counted.to_numpy().sum()) == 2 * (len(targets) + again)
+    assert set(counted.index.get_level_values("protocol")) == {"as published", "our recipe"}
+
+
+def test_a_claim_stands_with_its_test_and_what_would_settle_it(toy, results, monkeypatch):
+    claim = next(t for t in load_targets() if t.value is None)
+    line = {name: getattr(claim, name) for name in KEYS}
+    line |= {"kind": "shortfall", "reason": "1 seed", "settles": "3 seeds or more", "seeds": 1}
+    line |= {"published": 0.0, "ours": 0.0, "spread": 0.0, "hint": "one seed"}
+    both = [{**line, "protocol": p, "verdict": "does not hold"} for p in PROTOCOLS]
+    monkeypatch.setattr("mixflow.pages.status_table", lambda *_: pd.DataFrame(both))
+    shown = verdict_table(results, [claim])
+    assert claim.note in html.unescape(shown)
+    assert "▼\u00a0does not hold (one seed): shortfall" in shown
+    assert "It would be settled by 3 seeds or more." in shown
 
 
 def test_a_page_is_narrowed_to_some_of_its_runs(toy, results):

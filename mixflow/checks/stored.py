@@ -8,7 +8,7 @@ from pathlib import Path
 from mixflow import experiments
 from mixflow.experiments.base import ParameterError
 from mixflow.results.evidence import PROTOCOLS
-from mixflow.results.questions import load_questions, load_targets
+from mixflow.results.questions import load_targets
 from mixflow.results.status import status_table
 from mixflow.results.store import DamagedRunError, Store, StoredRun, is_unfinished, read_run
 
@@ -62,9 +62,4 @@ def check_targets(root: Path, store: Store) -> list[str]:
             n = counts[*(getattr(target, key) for key in keys[:-1]), protocol]
             if n != 1:
                 problems.append(f"target {target.id} is {n} times {protocol} in the status table")
-    known = set(experiments.names())
-    for question in load_questions():
-        for choice in (c for protocol in PROTOCOLS for c in question.answer.under(protocol)):
-            for name in {choice.experiment, *choice.beside} - known:
-                problems.append(f"{question.target.id} is answered by {name}, no experiment")
     return problems

@@ -13,6 +13,8 @@ from mixflow.experiments.em_gm.images.further_epochs import say
 from mixflow.experiments.runner import execute
 from mixflow.metrics import nats_per_pixel
 from mixflow.results import load_targets
+from mixflow.results.answers.em_gm import FURTHER_SETTING
+from mixflow.results.questions import load_questions
 from mixflow.results.store import Store
 
 TABLE_1, FURTHER = find("em-gm/table-1"), find("em-gm/further-epochs")
@@ -39,11 +41,11 @@ def test_it_goes_on_where_table_1_ended(tmp_path):
     assert curve[-1] < curve[len(before)]
 
 
-def test_its_number_stands_for_one_flow_of_table_1():
-    answer = FURTHER.answers["table-1"]
-    assert answer.first
-    assert not TABLE_1.answers["table-1"].first
-    assert answer.metrics == TABLE_1.answers["table-1"].metrics
+def test_its_number_is_a_row_of_its_own():
+    of_flow = {q.target.setting: q.answer for q in load_questions() if q.target.item == "table-1"}
+    names = {s: {c.experiment for c in a.our_recipe} for s, a in of_flow.items()}
+    assert names["K=1"] == names["K=7"] == {TABLE_1.name}
+    assert names[FURTHER_SETTING] == {FURTHER.name}
     assert all(c.n_components == 1 for c in FURTHER.configs("paper"))
 
 

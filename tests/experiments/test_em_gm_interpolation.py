@@ -121,48 +121,6 @@ def test_shares_count_images_between_the_ends():
     assert found["reconstruction_error"] == pytest.approx(2)
 
 
-def reading(shares):
-    """Pairs of which these shares of ten images between the ends are of an end's class."""
-    classes = np.array(
-        [[0] * (1 + round(10 * s)) + [9] * round(10 * (1 - s)) + [1] for s in shares]
-    )
-    return Reading(classes, np.ones(classes.shape), np.tile([0, 1], (len(shares), 1)))
-
-
-def test_claims_follow_their_rules():
-    def claims(model, k, seed=0, **shares):
-        config = EXPERIMENT.configure("laptop", model=model, n_components=k, seed=seed)
-        names = {"ends": ENDS, "drawn": DRAWN, "shared": SHARED}
-        return interpolation.claims(config, {names[n]: reading(s) for n, s in shares.items()})
-
-    assert claims("GenMM", 7, ends=[0.9, 0.7, 0.8], drawn=[0.1, 0.2, 0.3]) == {
-        "claim_figure_7a": True,
-        "claim_figure_7b": True,
-    }
-    assert claims("GenMM", 7, ends=[0.7, 0.7, 0.8], drawn=[0.2, 0.9, 0.9]) == {
-        "claim_figure_7a": False,
-        "claim_figure_7b": False,
-    }
-    assert claims("GenMM", 9, ends=[1.0, 1.0], drawn=[0.0, 0.0]) == {"claim_figure_7c": True}
-    assert claims("LatMM", 9, seed=2, shared=[0.5, 0.5]) == {"claim_figure_7f": False}
-    assert claims("LatMM", 9, seed=3, shared=[0.5, 0.5]) == {}
-
-
-def test_every_claim_is_in_the_plan():
-    expected = {f"figure-7{letter}" for letter in "abcdef"}
-    assert set(EXPERIMENT.answers) == expected
-    points = {
-        (c.model, c.n_components, c.seed): set(
-            interpolation.claims(c, {n: reading([0.5, 1]) for n in (ENDS, DRAWN, SHARED)})
-        )
-        for c in EXPERIMENT.configs("laptop")
-    }
-    assert set().union(*points.values()) == {
-        answer.metrics["claim"] for answer in EXPERIMENT.answers.values()
-    }
-    assert points["LatMM", 9, 1] == {"claim_figure_7e"}
-
-
 @pytest.mark.parametrize("model", ["GenMM", "LatMM"])
 def test_a_stored_mixture_is_rebuilt(mixtures, pairs, model):
     config = table_1.EXPERIMENT.configure(

@@ -225,26 +225,19 @@ def test_the_position_of_sampled_targets_follows_the_share():
     np.testing.assert_allclose(position(found), shares, atol=0.05)
 
 
-def ledger_of(found, shares, n_test=40):
-    """Return the rows by metric for images at these distances, with crops near their styles."""
-    ledger = StyleLedger(Ledger(0, "paintings"), "basis", 16)
-    near = np.stack([np.linspace(0, 0.1, n_test), np.full(n_test, 1.0)], axis=1)
-    ledger._crops, ledger._images = np.stack([near, near[:, ::-1]]), np.asarray(found)
-    ledger.claims(shares)
-    rows = ledger.rows()
-    return dict(zip(rows["metric"], rows["value"], strict=True))
+def test_distances_are_ranked_along_the_shares():
+    def trends(found, shares):
+        ledger = StyleLedger(Ledger(0, "paintings"), "basis", 16)
+        ledger._images = np.asarray(found)
+        ledger.trends(shares)
+        rows = ledger.rows()
+        return dict(zip(rows["metric"], rows["value"], strict=True))
 
-
-def test_claims_hold_and_fail():
-    shares = (0.0, 0.4, 0.8)
-    good = ledger_of([[0.05, 1.0], [0.2, 0.5], [0.7, 0.1]], shares)
-    assert (good["spearman_1"], good["spearman_2"]) == (1, -1)
-    assert all(good[f"claim_figure_{number}"] == 1 for number in (11, 12, 13))
-    back = ledger_of([[0.05, 1.0], [0.7, 0.5], [0.2, 0.6]], shares)
-    assert (back["claim_figure_12"], back["claim_figure_13"]) == (1, 0)
-    far = ledger_of([[0.2, 1.0], [0.3, 0.5], [0.7, 0.1]], shares)
-    assert (far["claim_figure_12"], far["claim_figure_13"]) == (0, 1)
-    assert "claim_figure_12" not in ledger_of([[0.2, 1.0]], (0.5,))
+    good = trends([[0.05, 1.0], [0.2, 0.5], [0.7, 0.1]], (0.0, 0.4, 0.8))
+    assert good == {"spearman_1": 1, "spearman_2": -1}
+    back = trends([[0.05, 1.0], [0.7, 0.5], [0.2, 0.6]], (0.0, 0.4, 0.8))
+    assert back == {"spearman_1": 0.5, "spearman_2": -0.5}
+    assert trends([[0.2, 1.0]], (0.5,)) == {}
 
 
 def test_pictures_are_stored_small_and_close():
@@ -353,8 +346,7 @@ def test_rows_and_arrays_of_a_run(config, result):
     assert not rows.duplicated(["model", "setting", "metric"]).any()
     assert rows["value"].notna().all()
     assert set(rows["dataset"]) == {"photos"}
-    for number in (11, 12, 13):
-        assert (rows["metric"] == f"claim_figure_{number}").sum() == 1
+    assert (rows["metric"] == "spearman_1").sum() == 1
     assert (rows["metric"] == "position").sum() == 6
     assert rows.loc[rows["metric"] == "spread_of_images", "value"].min() >= 0
     for share, variation in style.labels(config):
@@ -392,7 +384,7 @@ def test_without_content_from_noise(tmp_path):
     values = {"content": "none", "content_weight": 0, "start": "noise", "target": "mean"}
     config = style.EXPERIMENT.configure("smoke", **SMALL, steps=1, **values)
     rows = style.run(config, RunContext(tmp_path, progress=False)).rows
-    assert not rows["metric"].str.startswith("claim").any(), "only the published way is judged"
+    assert not rows["metric"].str.startswith("spearman").any(), "only the published way is ranked"
 
 
 @pytest.mark.parametrize(

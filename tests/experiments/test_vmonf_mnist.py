@@ -67,15 +67,16 @@ def test_the_classifier_learns_and_is_seeded():
     np.testing.assert_array_equal(first, again)
 
 
-def test_claim_of_distinct_groups():
+def test_measures_of_distinct_groups():
     distinct = np.eye(10, dtype=int) * 100
-    assert mnist._claim(distinct)["claim"] == 1
-    mixed = np.full((10, 10), 10)
-    assert mnist._claim(mixed)["claim"] == 0
+    assert mnist._groups(distinct)["samples_least_group_share"] == 1
+    assert mnist._groups(distinct)["samples_nmi"] == pytest.approx(1)
+    mixed = mnist._groups(np.full((10, 10), 10))
+    assert mixed["samples_nmi"] == pytest.approx(0, abs=1e-9)
+    assert mixed["samples_least_group_share"] == pytest.approx(0.3)
     one_mixed = distinct.copy()
     one_mixed[:, 3] = 10  # one component without a group of its own
-    found = mnist._claim(one_mixed)
-    assert found["claim"] == 0
+    found = mnist._groups(one_mixed)
     assert found["samples_least_group_share"] == pytest.approx(0.3)
     digit, component = np.indices((10, 10)).reshape(2, -1)
     counts = one_mixed.ravel()
@@ -85,7 +86,8 @@ def test_claim_of_distinct_groups():
     # All alike: dominated by three digits, but the component says nothing of the digit.
     alike = np.zeros((10, 10), int)
     alike[:3] = 33
-    assert mnist._claim(alike)["claim"] == 0
+    assert mnist._groups(alike)["samples_least_group_share"] == pytest.approx(1)
+    assert mnist._groups(alike)["samples_nmi"] == pytest.approx(0, abs=1e-9)
 
 
 @pytest.mark.parametrize("n_labelled_per_class", [0, 5])
@@ -95,7 +97,7 @@ def test_a_small_run(tmp_path, n_labelled_per_class):
     )
     result = mnist.run(config, RunContext(tmp_path, progress=False))
     found = dict(zip(result.rows["metric"], result.rows["value"], strict=True))
-    assert ("claim" in found) == ("judged" in result.arrays) == (n_labelled_per_class == 0)
+    assert ("samples_nmi" in found) == ("judged" in result.arrays) == (n_labelled_per_class == 0)
     assert result.arrays["samples"].shape == (10, 12, 1, 8, 8)
     assert result.arrays["samples"].dtype == np.uint8
     # The stored model gives the stored numbers.

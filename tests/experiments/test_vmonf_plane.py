@@ -11,6 +11,7 @@ from mixflow.experiments.vmonf import plane, sets
 from mixflow.experiments.vmonf.plane import PlaneConfig
 from mixflow.experiments.vmonf.recipes import BASELINES, Model, recipe
 from mixflow.metrics import integral_2d
+from mixflow.results.stale import is_retired
 from mixflow.training.resume import Saver
 
 SETS = get_args(sets.PlaneSet)
@@ -103,51 +104,6 @@ def test_sets(name):
     assert np.isfinite(drawn.log_density(drawn.x_test)).all()
 
 
-# Claims ---------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def judged(monkeypatch):
-    """Whether a config gets a claim row, without a fit."""
-    from mixflow.experiments.vmonf import claims
-
-    def stand_in(config, context):
-        metrics = {"accuracy": 1.0, "class_shared": 0.0}
-        return plane.Result(plane._rows(config, metrics))
-
-    monkeypatch.setattr(claims, "run", stand_in)
-    judge = claims.with_claim(claims.separated(0.99))
-
-    def judged(**values):
-        rows = judge(PlaneConfig(**values), None).rows
-        return "claim" in set(rows["metric"])
-
-    return judged
-
-
-def test_the_documented_recipe_gets_a_claim(judged):
-    assert judged(dataset="pinwheel-5")
-    assert judged(dataset="circles-semi", start="labels")
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        {"model": "VMoNF as published", "start": "random"},
-        {"model": "VMoNF annealed"},
-        {"model": "EM every batch"},
-        {"start": "random"},
-        {"start": "spectral"},
-        {"noise": 0.3},
-        {"n_components": 12},
-        {"temperature_end": 0.05},
-        {"dataset": "circles-semi", "start": "kmeans"},
-    ],
-)
-def test_nothing_else_does(judged, values):
-    assert not judged(**values)
-
-
 # Runs -----------------------------------------------------------------------------------------
 
 
@@ -161,7 +117,7 @@ def test_a_tiny_run_of_every_model(tiny, model):
     has_density = model not in ("spectral clustering", "HDBSCAN")
     assert ("test_log_likelihood" in values) is has_density
     assert ("elbo_gap" in values) is model.startswith("VMoNF")
-    assert ("claim" in values) is (model == "VMoNF")
+    assert not any(is_retired(metric) for metric in values.index)
 
 
 def test_models_that_are_no_estimators_are_not_kept(tiny):

@@ -78,7 +78,7 @@ def test_every_figure_has_a_claim_or_a_reason_why_not():
     assert not there & set(LEFT_OUT)
 
 
-# The tests themselves -------------------------------------------------------------------------------
+# The tests themselves -----------------------------------------------------------------------------
 
 
 def test_a_trend_of_one_seed_has_the_chance_of_its_order():

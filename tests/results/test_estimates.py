@@ -1,4 +1,4 @@
-"""Estimates over seeds and splits, and differences from published values with errors of their own."""
+"""Estimates over seeds and splits, and differences from published values."""
 
 import math
 
@@ -47,9 +47,7 @@ def test_splits_and_seeds_against_the_truth():
     sizes, covered = (5, 1, 1, 1, 1), 0
     for _ in range(1000):
         splits = rng.standard_normal(5)
-        by_split = {
-            n: splits[n] + 0.5 * rng.standard_normal(size) for n, size in enumerate(sizes)
-        }
+        by_split = {n: splits[n] + 0.5 * rng.standard_normal(size) for n, size in enumerate(sizes)}
         found = difference(estimate(by_split), 0.0)
         covered += found.low <= 0 <= found.high
     assert 0.93 <= covered / 1000 <= 0.97

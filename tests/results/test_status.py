@@ -178,8 +178,7 @@ OLD = {"code": {"commit": "181c585adf"}, "finished": "2026-11-26T20:00:00+00:00"
 
 def rows_of(experiment, config, provenance, model="GenMM", k=3):
     run = Run(experiment, "0" * 12, config, version=stale.version_of(provenance))
-    found = stale.is_stale(experiment, config, run.version, model, k)
-    return found
+    return stale.is_stale(experiment, config, run.version, model, k)
 
 
 @pytest.mark.parametrize(
@@ -299,6 +298,25 @@ def test_published_numbers_are_those_of_the_projects_list():
     assert {t.setting for t in shown} == {"K=1, 45 more epochs by Muon"}
 
 
+def test_published_results_answer_all_but_what_was_not_run():
+    """A misspelt metric or setting would look like a run that is missing."""
+    folder = Path("book/results")
+    if not folder.is_dir():
+        pytest.skip("no published results here")
+    frame = status_table(Store(folder))
+    missing = frame[frame["rule"].isin(["no run of the plan answers this", HALF])]
+    norb = missing["dataset"] == "norb"
+    again = (missing["dataset"] == "mnist") & missing["setting"].str.contains("Muon")
+    assert (norb | again).all()
+    assert norb.sum() == 2 * 10
+    against = frame[frame["verdict"].isin(["worse", "does not hold"])]
+    assert (against["kind"] != "").all()
+    assert (against["settles"] != "").tolist() == (against["kind"] == "shortfall").tolist()
+
+
+HALF = "the runs there are have not all that the test compares"
+
+
 def test_norbs_published_rows_take_no_other_data():
     norb = [q for q in load_questions() if q.target.dataset == "norb"]
     assert len(norb) == 6 + 1 + 2 + 1
@@ -325,9 +343,7 @@ def test_numbers_of_a_table_are_judged_together_whatever_is_shown(store, toy):
 def test_plans_are_kept_until_a_source_changes(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     one = experiments.find("vmonf/pinwheel-5")
-    monkeypatch.setattr(
-        experiments, "_MODULES", {one.name: "mixflow.experiments.vmonf.pinwheel_5"}
-    )
+    monkeypatch.setattr(experiments, "_MODULES", {one.name: "mixflow.experiments.vmonf.pinwheel_5"})
     first = plans.plans()
     (kept,) = (tmp_path / "mixflow").iterdir()
     config = one.configs("laptop")[0].model_dump(mode="json")

@@ -5,8 +5,8 @@ import math
 import pytest
 
 from mixflow.results.estimates import difference, estimate
-from mixflow.results.shortfall import rule
 from mixflow.results.evidence import less, open_, recipe
+from mixflow.results.shortfall import rule
 from mixflow.results.targets import parse_targets
 from mixflow.results.verdicts import TOLERANCES, VERDICTS, Comparison, Judgement, judge
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mixflow.results.answers import em_gm
 from mixflow.results.claims import statistics, trends
