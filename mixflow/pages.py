@@ -184,8 +184,8 @@ class Page:
 def verdict_table(store: Store, targets: Sequence[Target]) -> str:
     """Return targets beside our values under both protocols, as an HTML table.
 
-    A claim stands with the test that it is put to. Below it stand the reasons of those that our
-    values speak against.
+    A claim stands with the test that it is put to, and the chance to hold by luck. Below stand the
+    reasons of those that our values speak against.
     """
     status = status_table(store, targets)
     tests = {(t.item, t.dataset, t.model, t.setting): t.note for t in targets if t.value is None}

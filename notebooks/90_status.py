@@ -12,9 +12,10 @@
 # Each line is a number or a claim of one of the three papers, under two protocols: **as published**
 # and by **our recipe**, which is chosen without test data. Our value, in brackets the number of
 # seeds, and the verdict are computed from the stored results when this page was made. A claim
-# stands with the test that it is put to. Below each table stands what speaks against the paper:
-# a finding, or our own shortfall, and what would settle it. How to read a verdict: see
-# [the introduction](../intro.md). The same table comes from `mixflow status`.
+# stands with the test that it is put to, and the chance that it holds by luck. Below each table
+# stands what speaks against the paper: a finding, or our own shortfall, and what would settle it.
+# How to read a verdict: see [the introduction](../intro.md). The same table comes from
+# `mixflow status`.
 
 # %% tags=["parameters"]
 experiment = None

@@ -77,12 +77,12 @@ def test_a_claim_stands_with_its_test_and_what_would_settle_it(toy, results, mon
     claim = next(t for t in load_targets() if t.value is None)
     line = {name: getattr(claim, name) for name in KEYS}
     line |= {"kind": "shortfall", "reason": "1 seed", "settles": "3 seeds or more", "seeds": 1}
-    line |= {"published": 0.0, "ours": 0.0, "spread": 0.0, "hint": "one seed"}
+    line |= {"published": 0.0, "ours": 0.0, "spread": 0.0, "hint": "one seed", "chance": 0.04}
     both = [{**line, "protocol": p, "verdict": "does not hold"} for p in PROTOCOLS]
     monkeypatch.setattr("mixflow.pages.status_table", lambda *_: pd.DataFrame(both))
     shown = verdict_table(results, [claim])
     assert claim.note in html.unescape(shown)
-    assert "▼\u00a0does not hold (one seed): shortfall" in shown
+    assert "▼\u00a0does not hold (one seed): shortfall; by luck 0.04" in shown
     assert "It would be settled by 3 seeds or more." in shown
 
 

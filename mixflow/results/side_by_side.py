@@ -36,7 +36,8 @@ def side_by_side(status: pd.DataFrame, *, spread: bool = True) -> pd.DataFrame:
     status
         Of :func:`mixflow.results.status.status_table`.
     spread
-        Whether means have their standard deviation over seeds beside them.
+        Whether means have their standard deviation over seeds beside them, and claims the chance
+        that they hold by luck.
 
     Returns
     -------
@@ -81,6 +82,8 @@ def cell(line: Mapping[str, Any], spread: bool = True) -> str:
         word += f": {line['kind']}"
     if not line["seeds"]:
         return word
+    if spread and line["metric"] == "claim" and not math.isnan(line["chance"]):
+        word += f"; by luck {line['chance']:.2g}"
     number = ""
     if line["metric"] != "claim" and not math.isnan(line["ours"]):
         number = f"{line['ours']:.4f} "

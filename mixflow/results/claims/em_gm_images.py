@@ -227,7 +227,7 @@ def _figure_6(dataset: str) -> list[Claim]:
             "probability of .9 by the feature network (exact binomial test over samples)",
             test=partial(look_like_a_class, model=model),
             answer=_ours(read, dataset, model, _FIGURES, (FEWER_IMAGES,)),
-            ours="half, and .9, set 2026-11-20",
+            ours="half, and .9, set 2026-11-21",
         )
         for model in MODELS
     ]
@@ -240,7 +240,7 @@ def _figure_6(dataset: str) -> list[Claim]:
         "and seeds (one-sided t test of the log ratio over both)",
         test=about_as_good,
         answer=_both(_ours(("FID",), dataset, "LatMM", extra=(FEWER_IMAGES,))),
-        ours="1.1, set 2026-11-20",
+        ours="1.1, set 2026-11-21",
     )
     return [*claims, about]
 

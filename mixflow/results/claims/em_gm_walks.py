@@ -58,7 +58,7 @@ def _walk(item: str, k: int, model: str, says: str, test: Callable[..., Test], t
         text=text,
         test=test,
         answer=Answer(our_recipe=(ours,), absent={"as_published": em_gm.NO_PUBLISHED_IMAGES}),
-        ours="" if test is strays else ".8, set 2026-11-20",
+        ours="" if test is strays else ".8, set 2026-11-21",
     )
 
 

@@ -15,7 +15,7 @@ from mixflow.results.evidence import Answer, Deviation, Row, Rows
 FOLLOWS = 0.2  # a fit follows its target when L is below this
 OVERLAP = 0.5  # fits almost overlap when their L1 distance is below this share of their error
 NEAR_UNIFORM = 0.05  # the start is close to uniform when L is below this
-_SET = "set 2026-11-21"
+_SET = "set 2026-11-20"
 _MIXED = "8 random Normal/T/Uniform"
 
 

@@ -75,7 +75,7 @@ def _separates(dataset: str, start: str, says: str) -> Claim:
         f"least {least:g}, and none has two of them (exact binomial test over seeds)",
         test=separates,
         answer=_answer([dataset], [start]),
-        ours=f"{least:g} and a half, {_SET}",
+        ours=f"{least:g}, {_SET}; more than half, set 2026-11-28",
     )
 
 
