@@ -52,7 +52,8 @@ def stepper(em: EM, device: torch.device, way: str) -> Callable[[], None]:
     """Return what takes a step and waits for it; the first ones, which prepare, are taken."""
     settings = LoopSettings(learning_rate=1e-4, clip_norm=100.0)
     em.optimizer = steps.new_optimizer(em, settings, device)
-    taker = steps.Steps(em, em.optimizer, settings, device)
+    em.generator = torch.Generator(device)
+    taker = steps.Steps(em, em.optimizer, settings, device, em.generator)
     if way == ONE_BY_ONE:
         taker.taken = -(10**9)  # never warm enough to be captured
 

@@ -1,11 +1,15 @@
-"""Torch's modes, which a caller may have set, and which must not change what is computed."""
+"""What a caller and other threads have set, and what is computed: neither disturbs the other."""
 
 from __future__ import annotations
 
+import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
+
+_FILTERS = threading.Lock()
 
 
 @contextmanager
@@ -27,4 +31,16 @@ def own_modes(*, grad: bool) -> Iterator[None]:
         for kind in ("cpu", "cuda"):
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
+        yield
+
+
+@contextmanager
+def without(category: type[Warning]) -> Iterator[None]:
+    """Ignore warnings of a category.
+
+    Filters belong to all threads, and who restores them last decides how they stay: one thread at a
+    time.
+    """
+    with _FILTERS, warnings.catch_warnings():
+        warnings.simplefilter("ignore", category)
         yield

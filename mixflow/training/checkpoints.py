@@ -77,7 +77,7 @@ def _remedy(path: Path, size: int, error: OSError) -> str:
     )
     return (
         f"make room in {path.parent}, or let checkpoints go elsewhere: the checkpoint could not be "
-        f"written ({error.strerror or error}); it needs {size / 1e6:.1f} MB, and {free / 1e6:.1f} "
+        f"written ({error.strerror or error}); it needs {size / 1e6:.2f} MB, and {free / 1e6:.2f} "
         f"MB are free. The same call then {then}"
     )
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from sklearn.neighbors import KNeighborsRegressor, NearestNeighbors
 from sklearn.semi_supervised import LabelSpreading
 from torch import Tensor, from_numpy
+
+from mixflow.modes import without
 
 # Label spreading solves over a graph of all samples: of so many at most.
 SPREAD_SAMPLES = 3000
@@ -64,9 +64,7 @@ def _spread(x: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
     # Repeated samples are no distance apart.
     width = max(0.7 * np.median(nearest[:, -1]), 1e-3 * x.std())
     model = LabelSpreading(gamma=1 / (2 * width**2), alpha=0.99, max_iter=1000)
-    with warnings.catch_warnings():
-        # Samples that no label reaches: 0/0, mended below.
-        warnings.simplefilter("ignore", RuntimeWarning)
+    with without(RuntimeWarning):  # samples that no label reaches: 0/0, mended below
         model.fit(x, labels)
     r = np.zeros((len(x), k))
     r[:, model.classes_.astype(int)] = model.label_distributions_

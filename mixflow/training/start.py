@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Literal
 
@@ -13,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
+from mixflow.modes import without
 from mixflow.training.groups import Groups
 
 # One start of k-means in four cuts a wing of the pinwheel in two, which no later step mends; ten
@@ -89,9 +89,8 @@ def start_responsibilities(
 def _kmeans(
     x: np.ndarray, weight: np.ndarray, k: int, reg_covar: float, rng: np.random.RandomState
 ) -> np.ndarray:
-    with warnings.catch_warnings():
-        # Fewer distinct points than clusters: dead components are handled by the E-step.
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    # Fewer distinct points than clusters: dead components are handled by the E-step.
+    with without(ConvergenceWarning):
         few = rng.permutation(len(x))[:KMEANS_SAMPLES]
         model = KMeans(k, n_init=KMEANS_RESTARTS, random_state=rng)
         model.fit(x[few], sample_weight=weight[few])
@@ -103,8 +102,7 @@ def _gmm(
 ) -> np.ndarray:
     # scikit-learn's mixture takes no weights; the start may do without.
     mixture = GaussianMixture(k, reg_covar=reg_covar, random_state=rng, max_iter=50)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with without(ConvergenceWarning):
         return mixture.fit(x).predict_proba(x)
 
 

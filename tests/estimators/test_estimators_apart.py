@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from mixflow import (
     VMoNF,
     load,
 )
+from mixflow.modes import without
 
 rng = np.random.default_rng(0)
 Y = np.arange(60) % 2
@@ -227,3 +229,32 @@ def test_what_becomes_of_the_file_changes_no_loaded_model(kind, tmp_path):
     with path.open("r+b") as file:
         file.truncate(8)
     assert np.array_equal(loaded.score_samples(x), expected)
+
+
+# Warnings ------------------------------------------------------------------------------------
+
+
+def test_filters_of_warnings_stay_as_they_are():
+    """Two threads that silence scikit-learn at once; who leaves last must not restore silence."""
+    inside, leave, last = threading.Event(), threading.Event(), threading.Event()
+
+    def first():
+        with without(UserWarning):
+            inside.set()
+            leave.wait()
+
+    def second():
+        with without(UserWarning):
+            last.wait()
+
+    before = list(warnings.filters)
+    threads = [threading.Thread(target=first), threading.Thread(target=second)]
+    threads[0].start()
+    inside.wait()
+    threads[1].start()
+    threads[1].join(0.05)  # it waits for the first
+    leave.set()
+    threads[0].join()
+    last.set()
+    threads[1].join()
+    assert list(warnings.filters) == before

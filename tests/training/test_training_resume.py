@@ -146,7 +146,7 @@ def test_a_write_that_fails_leaves_the_old_file(saved, monkeypatch):
     message = str(caught.value)
     assert caught.value.errno == errno.ENOSPC
     assert f"make room in {path.parent}, or" in message
-    assert "it needs 1.2 MB, and " in message
+    assert "it needs 1.20 MB, and " in message
     assert message.endswith("The same call then goes on from the last good checkpoint")
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == [path.name]
