@@ -19,6 +19,7 @@ from mixflow.results.questions import Question, load_questions
 from mixflow.results.side_by_side import cell, counts, side_by_side
 from mixflow.results.status import STATUS_COLUMNS
 from mixflow.results.targets import Target
+from mixflow.training import EM
 
 ABSENT = "there is no such recipe"
 
@@ -207,6 +208,11 @@ def test_what_a_sparse_epoch_changed(experiment, config, model, k, expected):
     for provenance in newer:
         assert rows_of(experiment, config, provenance, model, k) is False
     assert rows_of(experiment, config, {"training_version": 0}, model, k) is expected
+
+
+def test_the_rule_is_of_todays_training():
+    """Whoever raises the version of EM says here which stored rows it makes stale."""
+    assert EM.VERSION == stale.VERSION
 
 
 def test_a_stale_run_says_so_and_what_it_said(monkeypatch, store, toy):
