@@ -13,6 +13,8 @@ from typing import Any
 from mixflow import experiments, files
 from mixflow.experiments.base import PROFILES, Experiment
 
+KEPT = 8  # caches, one for each state of the sources
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -99,7 +101,8 @@ def _keep(path: Path, found: Mapping[str, Plan]) -> None:
     stored = {n: {"absent": p.absent, "points": sorted(p.points)} for n, p in found.items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for older in path.parent.glob("plans-*.json"):
+        there = sorted(path.parent.glob("plans-*.json"), key=lambda p: p.stat().st_mtime)
+        for older in there[: -KEPT + 1]:  # of earlier sources, or of other checkouts
             older.unlink(missing_ok=True)
         files.write_atomically(path, json.dumps(stored, default=str).encode())
     except OSError:

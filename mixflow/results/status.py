@@ -162,9 +162,13 @@ def n_seeds(claim: Claim | None, evidence: Evidence) -> int:
 
 def _settled(line: Line) -> Line:
     """Mark what is stale, and say of a verdict against the paper whose fault it is."""
-    verdict, evidence = line.judgement.verdict, line.evidence
+    evidence = line.evidence
     if evidence is None or evidence.smoke:
         return line
+    if evidence.n_dirty:
+        text = f"{line.judgement.rule}; {evidence.n_dirty} run(s) of code that was not committed"
+        line = replace(line, judgement=replace(line.judgement, rule=text))
+    verdict = line.judgement.verdict
     if evidence.stale:
         stale = len({row.run.digest for row in evidence.rows if row.stale})
         text = f"{stale} of {len(evidence.runs)} runs are not what today's code computes"

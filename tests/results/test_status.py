@@ -97,6 +97,13 @@ def test_one_seed_is_said(store, toy):
     assert line["kind"] == ""
 
 
+def test_code_that_was_not_committed_is_said(store, toy):
+    put(store, toy, {"code": {"dirty": True}}, profile="laptop")
+    line = status(store, number())
+    assert line["dirty_runs"] == 1
+    assert "1 run(s) of code that was not committed" in line["rule"]
+
+
 def test_worse_is_a_finding_or_our_shortfall(store, toy):
     for seed in range(3):
         put(store, toy, profile="laptop", seed=seed)
