@@ -66,7 +66,8 @@ betas, weight_decay, clip_norm, clip_value
     device, dtype
         Torch device, and the dtype of training. Mixtures of vectors score in float64.
     random_state
-        Seed of everything random.
+        Seed of everything random; None takes another one in every fit. Global generators, NumPy's
+        and torch's, are neither asked nor moved.
     warm_start
         Go on from the present flows when fitted again.
     checkpoint

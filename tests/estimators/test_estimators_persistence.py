@@ -1,5 +1,6 @@
 """Saved models: the same scores, no code, no silent damage."""
 
+import json
 import pickle
 import warnings
 
@@ -11,6 +12,7 @@ from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 
 from mixflow import GenMM, MixtureClassifier, load
+from mixflow.training.checkpoints import file_bytes, read_file
 
 SMALL = {"n_layers": 1, "hidden_features": 4, "hidden_layers": 1, "random_state": 0}
 
@@ -143,21 +145,31 @@ def test_other_files_are_errors_and_never_executed(tmp_path):
 
 
 def test_other_classes_are_not_made(model, path):
-    import json
-
-    from safetensors import safe_open
-    from safetensors.torch import save_file
-
-    from mixflow.training.checkpoints import digest
-
-    with safe_open(path, framework="pt") as file:
-        header = json.loads(file.metadata()["mixflow"])
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    tensors, text = read_file(path, "mixflow")
     for change in ({"class": "load"}, {"format": 99}):
-        text = json.dumps({**header, **change})
-        save_file(tensors, path, metadata={"mixflow": text, "sha256": digest(tensors, text)})
+        other = json.dumps({**json.loads(text), **change})
+        path.write_bytes(file_bytes(tensors, "mixflow", other))
         with pytest.raises(ValueError, match="this version reads GenMM and MixtureClassifier"):
             load(path)
+
+
+def test_files_of_other_content_are_errors(path):
+    tensors, text = read_file(path, "mixflow")
+    header = json.loads(text)
+    headers = [{n: v for n, v in header.items() if n != name} for name in header]
+    headers += [{**header, name: value} for name in header for value in (None, -1, "a", [1])]
+    texts = ["[]", "null", "[" * 100_000, *map(json.dumps, headers)]
+    for other in texts:
+        path.write_bytes(file_bytes(tensors, "mixflow", other))
+        with pytest.raises(ValueError, match="damaged or no mixflow model|this version reads"):
+            load(path)
+    for name in tensors:
+        for value in (None, torch.ones(7)):
+            rest = {n: t for n, t in tensors.items() if n != name}
+            content = rest if value is None else {**rest, name: value}
+            path.write_bytes(file_bytes(content, "mixflow", text))
+            with pytest.raises(ValueError, match="damaged or no mixflow model"):
+                load(path)
 
 
 def test_a_write_that_fails_leaves_the_old_file(model, path, monkeypatch):

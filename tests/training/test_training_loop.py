@@ -1,5 +1,6 @@
 """What every fit shares, on a small objective."""
 
+import contextlib
 import math
 import signal
 import threading
@@ -8,7 +9,17 @@ import pytest
 import torch
 from torch import nn
 
-from mixflow.training import LoopSettings, TrainingDiverged, fit, loop
+from mixflow.flows import VectorFlow
+from mixflow.mixtures import GenMM
+from mixflow.training import (
+    EM,
+    EMSettings,
+    Groups,
+    LoopSettings,
+    TrainingDiverged,
+    fit,
+    loop,
+)
 from mixflow.training.checkpoints import load_checkpoint
 from mixflow.training.objective import Objective
 from mixflow.training.resume import CHECKPOINT
@@ -247,3 +258,22 @@ def test_values_of_a_callback_may_be_of_numpy(tmp_path):
     settings = LoopSettings(max_epochs=2, checkpoint=tmp_path)
     fit(Toy(), settings, lambda epoch: {"a": np.float32(0.5)})
     assert fit(Toy(), settings).history["a"].tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    "mode", [torch.no_grad, torch.inference_mode, lambda: torch.autocast("cpu", torch.bfloat16)]
+)
+def test_modes_of_the_caller_change_nothing(mode):
+    def trained(mode):
+        generator = torch.Generator().manual_seed(0)
+        x = torch.randn(40, 2, generator=generator)
+        flow = VectorFlow(2, 2, n_layers=1, dropout=0.2, generator=generator)
+        em = EM(GenMM(flow), x, Groups.single(40), None, EMSettings(noise=0.1, e_step_noise=0.1))
+        em.start(generator)
+        with mode():
+            done = fit(em, LoopSettings(max_epochs=3))
+        return em.mixture.state_dict(), done.history
+
+    expected, found = trained(contextlib.nullcontext), trained(mode)
+    assert all(torch.equal(expected[0][name], tensor) for name, tensor in found[0].items())
+    assert expected[1].equals(found[1])
