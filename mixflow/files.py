@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import glob
+import json
 import os
 import tempfile
+from collections.abc import Iterator
+from io import BufferedRandom
 from pathlib import Path
+from typing import Any
 
 try:
     import fcntl
@@ -13,10 +19,25 @@ except ImportError:  # Windows: nobody else can remove a file that is open
     fcntl = None  # type: ignore[assignment]
 
 SUFFIX = ".partial"
+DEEPEST = 40  # levels of JSON: our own files have fewer than ten
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write the bytes to a temporary file beside ``path``, then put it in place.
+    """Write the bytes as ``open_atomically`` does.
+
+    Raises
+    ------
+    OSError
+        If the folder is missing, or the disk is full or not writable; the old file stays.
+    """
+    with open_atomically(path) as stream:
+        stream.write(content)
+
+
+@contextlib.contextmanager
+def open_atomically(path: Path) -> Iterator[BufferedRandom]:
+    """Give a temporary file beside ``path``, to write and read; at the end it takes its place.
 
     A reader sees the old file or the new one. Temporary files that killed writers of this
     path left are removed.
@@ -26,11 +47,11 @@ def write_atomically(path: Path, content: bytes) -> None:
     OSError
         If the folder is missing, or the disk is full or not writable; the old file stays.
     """
-    sweep(path.parent, path.name)
+    sweep(path.parent, glob.escape(path.name))
     handle, temporary = _locked_temporary(path)
     try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
+        with os.fdopen(handle, "w+b") as stream:
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())  # a full disk shows here, before the file has its name
             os.chmod(temporary, 0o644)  # mkstemp makes private files
@@ -60,3 +81,40 @@ def _locked_temporary(path: Path) -> tuple[int, str]:
         if os.fstat(handle).st_nlink:
             return handle, name
         os.close(handle)  # swept before it was locked
+
+
+def out_of_space(error: BaseException | None) -> bool:
+    """Say whether an error came of a full disk: itself, or one that it was raised from.
+
+    Libraries that are no Python pass the system's words on and not its number.
+    """
+    while error is not None:
+        full = isinstance(error, OSError) and error.errno in _NO_SPACE
+        if full or os.strerror(errno.ENOSPC) in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Read JSON whoever wrote it.
+
+    Raises
+    ------
+    ValueError
+        If it is no JSON, or is nested more than ``DEEPEST`` levels deep.
+    """
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError(f"nested more than {DEEPEST} levels deep") from None
+    if _deeper_than(DEEPEST, value):
+        raise ValueError(f"nested more than {DEEPEST} levels deep")
+    return value
+
+
+def _deeper_than(levels: int, value: Any) -> bool:
+    if not isinstance(value, list | dict):
+        return False
+    items = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_deeper_than(levels - 1, item) for item in items)

@@ -10,26 +10,20 @@ import ast
 import contextlib
 import difflib
 import os
-import re
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mixflow.executed import BOOK, KERNELSPEC, STAMP, NotebookError, clean, is_book, stamp
 from mixflow.experiments import ParameterError, find
 from mixflow.experiments.base import PROFILES
+from mixflow.files import SUFFIX, write_atomically
+from mixflow.locks import held
+from mixflow.results.places import RESULTS_VARIABLE, working_root
 
 if TYPE_CHECKING:
     from jupyter_client.manager import AsyncKernelManager
-
-# What changes from one execution to the next without the page changing.
-_VOLATILE_NOTEBOOK = {"papermill", "jupytext", "language_info"}
-_VOLATILE_CELL = {"papermill", "execution", "ExecuteTime", "lines_to_next_cell"}
-_KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-_CELL_FILE = re.compile(r"\S*ipykernel_\d+[/\\]\d+\.py")
-
-
-class NotebookError(ValueError):
-    """A notebook cannot be run as asked, or a cell of it failed."""
 
 
 def run_notebook(
@@ -37,9 +31,13 @@ def run_notebook(
     *,
     out: Path,
     parameters: dict[str, Any] | None = None,
+    results: Path | None = None,
     progress: bool = False,
 ) -> Path:
     """Execute a notebook and write ``out/NAME.ipynb``.
+
+    A page in the book's own folder has the parameters that are written in it, and shows the
+    published runs alone: the kernel's folder of runs, ``$MIXFLOW_RESULTS``, is an empty one.
 
     Parameters
     ----------
@@ -49,6 +47,9 @@ def run_notebook(
         Folder for the executed notebook; made when missing.
     parameters
         Values by name, in place of the cell's; checked before any kernel starts.
+    results
+        Folder of the runs that the page shows on top of the published ones, and adds to; by
+        default that of whoever works here.
     progress
         Show a progress bar on stderr.
 
@@ -62,20 +63,50 @@ def run_notebook(
     NotebookError
         If the source or a parameter is wrong, or a cell fails: then ``out/NAME.partial.ipynb``
         keeps what ran, and an older ``out/NAME.ipynb`` stays as it was.
+    BusyError
+        If another process is executing it into the same folder.
     """
-    import nbformat
-
     source = source.resolve()
+    values = check(source, out, parameters or {})
     notebook = read_notebook(source)
-    literals = _literals(notebook, source)
-    values = check_parameters(source.name, literals, parameters or {})
+    notebook.metadata[STAMP] = stamp(source, values)
     _inject(notebook, values)
-    out.mkdir(parents=True, exist_ok=True)
-    partial = out.resolve() / f"{source.stem}.partial.ipynb"
-    _execute(notebook, source, partial, progress)
-    _write(clean(nbformat.read(partial, as_version=4)), partial.with_name(f"{source.stem}.ipynb"))
-    partial.unlink()
-    return partial.with_name(f"{source.stem}.ipynb")
+    page = out / f"{source.stem}.ipynb"
+    lock = out / f".{source.stem}.lock{SUFFIX}"
+    with held(lock, f"executing {page}"), _empty(out / f".{source.stem}.runs{SUFFIX}") as none:
+        runs = none if is_book(out, source) else results or working_root()
+        partial = page.with_suffix(f"{SUFFIX}.ipynb").resolve()
+        _execute(notebook, source, partial, progress, {RESULTS_VARIABLE: str(runs.absolute())})
+        _write_clean(partial, page)
+    return page
+
+
+@contextlib.contextmanager
+def _empty(folder: Path) -> Iterator[Path]:
+    """Give an empty folder that is removed at the end, or by the next after a kill."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def check(source: Path, out: Path, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that a notebook is run with.
+
+    Raises
+    ------
+    NotebookError
+        If the source or a parameter is wrong, or one is given for a page of the book.
+    """
+    values = check_parameters(source.name, parameters_of(source), parameters)
+    if values and is_book(out, source):
+        raise NotebookError(
+            f"the book shows {source.name} as it is written: leave out its parameters, or choose "
+            f"another folder than {BOOK}"
+        )
+    return values
 
 
 def read_notebook(source: Path) -> Any:
@@ -117,39 +148,6 @@ def check_parameters(
             raise NotebookError(f"{owner}: {name}={value!r} is of the wrong type; expected {kind}")
         values[name] = float(value) if isinstance(literal, float) and value is not None else value
     return values
-
-
-def clean(notebook: Any) -> Any:
-    """Strip from an executed notebook, in place, what differs between equal executions."""
-    for key in _VOLATILE_NOTEBOOK & set(notebook.metadata):
-        del notebook.metadata[key]
-    notebook.metadata["kernelspec"] = dict(_KERNELSPEC)
-    notebook.nbformat, notebook.nbformat_minor = 4, 5
-    for position, cell in enumerate(notebook.cells):
-        cell["id"] = f"cell-{position:03d}"
-        for key in _VOLATILE_CELL & set(cell.metadata):
-            del cell.metadata[key]
-        if cell.metadata.get("tags") == []:
-            del cell.metadata["tags"]
-        if cell.cell_type == "code":
-            cell["execution_count"] = None
-            cell["outputs"] = _clean_outputs(cell.outputs)
-    return notebook
-
-
-def _clean_outputs(outputs: list[Any]) -> list[Any]:
-    """Join the pieces of a stream, whose borders depend on timing, and drop counters."""
-    merged: list[Any] = []
-    for output in outputs:
-        if output.output_type == "stream":
-            output["text"] = _CELL_FILE.sub("<cell>", output.text)
-            if merged and merged[-1].get("name") == output.name:
-                merged[-1]["text"] += output.text
-                continue
-        if "execution_count" in output:
-            output["execution_count"] = None
-        merged.append(output)
-    return merged
 
 
 def _literals(notebook: Any, source: Path) -> dict[str, Any]:
@@ -237,11 +235,13 @@ def _inject(notebook: Any, values: Mapping[str, Any]) -> None:
     notebook.cells.insert(tagged.index(True) + 1, cell)
 
 
-def _execute(notebook: Any, source: Path, partial: Path, progress: bool) -> None:
+def _execute(
+    notebook: Any, source: Path, partial: Path, progress: bool, environment: Mapping[str, str]
+) -> None:
     """Execute with papermill, which saves ``partial`` after every cell."""
     import papermill
 
-    notebook.metadata["kernelspec"] = dict(_KERNELSPEC)
+    notebook.metadata["kernelspec"] = dict(KERNELSPEC)
     try:
         papermill.execute_notebook(
             notebook,
@@ -251,7 +251,7 @@ def _execute(notebook: Any, source: Path, partial: Path, progress: bool) -> None
             language="python",
             progress_bar=progress,
             start_timeout=180,
-            kernel_manager_class=_own_kernel_manager(),
+            kernel_manager_class=_own_kernel_manager(environment),
         )
     except papermill.PapermillExecutionError as error:
         first_line = (error.source.strip() or "(empty)").splitlines()[0]
@@ -263,8 +263,11 @@ def _execute(notebook: Any, source: Path, partial: Path, progress: bool) -> None
     raise NotebookError(f"{source.name}: {what}\nWhat ran until then is kept in {partial}")
 
 
-def _own_kernel_manager() -> type[AsyncKernelManager]:
-    """Return a manager whose ``python3`` is this interpreter, whatever else is registered."""
+def _own_kernel_manager(environment: Mapping[str, str]) -> type[AsyncKernelManager]:
+    """Return a manager whose ``python3`` is this interpreter, whatever else is registered.
+
+    Its environment is this process's with the given variables.
+    """
     from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
     from traitlets import default
@@ -275,6 +278,10 @@ def _own_kernel_manager() -> type[AsyncKernelManager]:
         @default("kernel_spec_manager")
         def _only_native(self) -> KernelSpecManager:
             return KernelSpecManager(kernel_dirs=[], ensure_native_kernel=True, parent=self)
+
+        async def start_kernel(self, **options: Any) -> Any:  # type: ignore[override]
+            env = {**(options.pop("env", None) or os.environ), **environment}
+            return await super().start_kernel(env=env, **options)
 
     return OwnKernelManager
 
@@ -287,13 +294,10 @@ def _root(source: Path) -> Path:
     return source.parent
 
 
-def _write(notebook: Any, path: Path) -> None:
-    """Write whole or not at all."""
+def _write_clean(partial: Path, page: Path) -> None:
+    """Put the executed notebook in its place, stripped of what differs between executions."""
     import nbformat
 
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    notebook = clean(nbformat.read(partial, as_version=4))
+    write_atomically(page, (nbformat.writes(notebook) + "\n").encode())
+    partial.unlink()

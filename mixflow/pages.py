@@ -7,11 +7,13 @@ smoke profile; with another profile it runs that plan (what is stored is not run
 
 from __future__ import annotations
 
+import atexit
 import base64
 import copy
+import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +22,14 @@ import pandas as pd
 from mixflow import experiments
 from mixflow.experiments.base import PROFILES
 from mixflow.results import Store, Target, load_targets, status_table
+from mixflow.results.runs import StoredRun
 from mixflow.results.side_by_side import MARKS, NAMES, side_by_side
-from mixflow.results.store import StoredRun
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
+
+# Tables quote stored files, which may hold anything; pandas escapes those that are not styled.
+pd.set_option("styler.format.escape", "html")
 
 
 class Page:
@@ -55,7 +60,7 @@ class Page:
             self.runs, self.profile = self._stored(store)
             if not self.runs:
                 # In a scratch folder: a page must not change the results that it shows.
-                store, profile, self.fresh = Store(tempfile.mkdtemp()), "smoke", True
+                store, profile, self.fresh = Store(_scratch()), "smoke", True
         if self.fresh:
             self.runs, self.profile = self._run(store, profile, parameters), profile
         self.store = store
@@ -134,6 +139,8 @@ class Page:
                 " The smoke profile runs on small embedded data in seconds: it shows that the "
                 "code works and **reproduces nothing**."
             )
+        if note := self.store.unpublished_note([run.digest for run in self.runs]):
+            text += f" **{escape(note)}.**"
         return _markdown(f"> {text}")
 
     def verdicts(self, *items: str, dataset: str | None = None, model: str | None = None) -> HTML:
@@ -148,28 +155,28 @@ class Page:
         name, profile = self.experiment.name, self.profile
         return _markdown(f"```bash\nmixflow run {name} --profile {profile} --force\n```")
 
-    def provenance(self) -> Markdown:
+    def provenance(self) -> HTML:
         """Say where the numbers come from: code, versions, machine, time, data."""
         records = [run.provenance for run in self.runs]
-        commits = Counter(_commit(record["code"]) for record in records)
-        packages = records[0]["packages"]
-        seconds = sum(record["seconds"] for record in records)
+        commits = Counter(_commit(_part(record, "code")) for record in records)
+        packages = _part(records[0], "packages")
+        seconds = [record.get("seconds") for record in records]
+        minutes = sum(s for s in seconds if isinstance(s, int | float)) / 60
+        data = {
+            name: digest for record in records for name, digest in _part(record, "data").items()
+        }
         lines = {
             "code": ", ".join(f"{commit} ({n} runs)" for commit, n in commits.items()),
-            "packages": ", ".join(f"{name} {v}" for name, v in packages.items()),
-            "machine": ", ".join(sorted({record["device"]["name"] for record in records})),
-            "threads": ", ".join(sorted({str(record["torch_threads"]) for record in records})),
-            "computing time": f"{seconds / 60:.1f} minutes in all",
-            "finished": f"{max(record['finished'] for record in records)}",
-            "data (sha256)": "; ".join(
-                f"`{file}` {digest[:16]}…"
-                for file, digest in sorted(
-                    {k: v for r in records for k, v in r["data"].items()}.items()
-                )
-            )
+            "packages": ", ".join(f"{name} {version}" for name, version in packages.items()),
+            "machine": _each(_part(record, "device").get("name") for record in records),
+            "threads": _each(record.get("torch_threads") for record in records),
+            "computing time": f"{minutes:.1f} minutes in all",
+            "finished": max(str(record.get("finished", "?")) for record in records),
+            "data (sha256)": "; ".join(f"{n} {str(d)[:16]}…" for n, d in sorted(data.items()))
             or "embedded",
         }
-        return _markdown("\n".join(f"- **{name}**: {text}" for name, text in lines.items()))
+        items = (f"<li><b>{name}</b>: {escape(text)}</li>" for name, text in lines.items())
+        return _html(f"<ul>{''.join(items)}</ul>")
 
     def downloads(self) -> HTML:
         """Offer the rows, with every run's config, as a CSV file."""
@@ -197,7 +204,9 @@ def verdict_table(store: Store, targets: Sequence[Target]) -> str:
     empty = [name for name in shown.columns if not shown[name].astype(str).str.strip().any()]
     with pd.option_context("display.max_colwidth", None):
         table = shown.drop(columns=empty).to_html(index=False, border=0)
-    return table + _rulings(status)
+    note = store.unpublished_note(set(" ".join(status["runs"]).split()))
+    below = f"<p><b>{escape(note)}.</b></p>" if note else ""
+    return table + _rulings(status) + below
 
 
 def _mark(text: str) -> str:
@@ -230,9 +239,26 @@ def verdict_counts(store: Store, targets: Sequence[Target]) -> pd.DataFrame:
     return table.rename(columns=lambda v: f"{MARKS[v]}\u00a0{v}").rename_axis(columns=None)
 
 
+def _scratch() -> str:
+    """Return a folder that goes with this process."""
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _part(record: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return a table of a run's provenance; an empty one where there is none."""
+    found = record.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _each(values: Iterable[Any]) -> str:
+    return ", ".join(sorted({str(value) for value in values}))
+
+
 def _commit(code: dict[str, Any]) -> str:
-    commit = code.get("commit")
-    return f"`{commit[:10]}`" + (" with changes" if code.get("dirty") else "") if commit else "?"
+    commit = str(code.get("commit") or "")
+    return commit[:10] + (" with changes" if code.get("dirty") else "") if commit else "?"
 
 
 def _markdown(text: str) -> Markdown:

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -9,9 +10,10 @@ from mixflow.checks import CHECKS, run_checks
 from mixflow.checks.commands import make_targets, parse_problem, shell_commands
 from mixflow.checks.markdown import blocks, without_code
 from mixflow.cli import app
+from mixflow.executed import STAMP, stamp
 from mixflow.experiments.runner import execute
 from mixflow.results import Store, files, load_targets
-from mixflow.results.store import DONE
+from mixflow.results.runs import DONE
 
 
 @pytest.fixture
@@ -50,7 +52,8 @@ def rewrite(path, name, change):
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("config.json", lambda text: text.replace('"seed": 0', '"sead": 0'), "not valid"),
+        ("config.json", lambda text: text.replace('"seed": 0', '"sead": 0'), "seed None"),
+        ("config.json", lambda text: text.replace('"sizes"', '"seizes"'), "not valid"),
         ("config.json", lambda text: text.replace('"n_components": 1', '"n_components": 2'), "dig"),
         ("rows.csv", lambda text: text.replace("K=1,0", "K=1,5"), "rows of seed [5]"),
         ("rows.csv", lambda text: text.splitlines()[0] + "\n", "no rows"),
@@ -79,6 +82,73 @@ def test_every_target_is_judged_under_both_protocols(toy, problems, monkeypatch)
         "0 times as_published in the status table",
         "0 times our_recipe in the status table",
     ]
+
+
+def test_leftovers_beside_a_result(toy, store, problems):
+    run = execute(toy.experiment, toy.config(), store)
+    (run.path / "checkpoint").mkdir()
+    (run.path / ".rows.csv.a1.partial").touch()
+    (problem,) = problems("results")
+    assert "left by a killed run?): .rows.csv.a1.partial, checkpoint; remove it" in problem
+    (run.path / "lock.partial").touch()  # it is being computed anew
+    assert problems("results") == []
+
+
+def test_odd_folders_stop_no_check(toy, root, store, problems):
+    """One line for each, and the rest is checked."""
+    run = execute(toy.experiment, toy.config(), store)
+    odd = {"0" * 12: "DONE", "1" * 12: "config.json", "2" * 12: "rows.csv"}
+    for digest, name in odd.items():
+        shutil.copytree(run.path, run.path.with_name(digest))
+        (run.path.with_name(digest) / name).write_bytes(b"[" * 100_000)
+    (run.path.with_name("3" * 12)).symlink_to("3" * 12)
+    found = problems("results")
+    names = [*odd, "3" * 12]
+    pairs = zip(names, found, strict=True)
+    assert all(str(run.path.with_name(name)) in problem for name, problem in pairs)
+
+
+@pytest.fixture
+def page(root):
+    """An executed page of the book, and a function that changes what it says of itself."""
+    source = root / "notebooks" / "01_toy.py"
+    source.write_text('# %% tags=["parameters"]\nn = 1\n')
+    page = root / "book" / "executed" / "01_toy.ipynb"
+    page.parent.mkdir()
+
+    def write(**values):
+        page.write_text(json.dumps({"cells": [], "metadata": {STAMP: stamp(source, values)}}))
+
+    write()
+    return page, source, write
+
+
+def test_a_page_as_its_source_gives_it(page, problems):
+    assert problems("executed") == []
+    (page[0].parent / "01_toy.partial.ipynb").touch()
+    assert problems("executed") == []
+
+
+def test_a_page_made_with_other_parameters(page, problems):
+    page[2](n=3, profile="smoke")
+    (problem,) = problems("executed")
+    assert problem.startswith("book/executed/01_toy.ipynb was made with other parameters")
+    assert "n=3, profile='smoke'; make book" in problem
+
+
+def test_a_page_older_than_its_source(page, problems):
+    page[1].write_text('# %% tags=["parameters"]\nn = 2\n')
+    os.utime(page[0])
+    assert "made from another version of 01_toy.py" in problems("executed")[0]
+    page[1].unlink()
+    assert "has no source 01_toy.py" in problems("executed")[0]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"metadata": {}}', "[" * 9999])
+def test_a_page_that_does_not_say_how_it_was_made(page, problems, text):
+    page[0].write_text(text)
+    assert "does not say how it was made; make book" in problems("executed")[0]
+    assert len(problems("figures")) == 1
 
 
 COMMANDS = """

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -38,7 +39,8 @@ def test_help_imports_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    "command", ["list", "run", "status", "notebook", "check", "data list", "data verify"]
+    "command",
+    ["list", "run", "status", "publish", "notebook", "check", "data list", "data verify"],
 )
 def test_every_help_has_examples(cli, command):
     output = cli(*command.split(), "--help").output
@@ -59,9 +61,9 @@ def test_run_computes_the_plan_once(cli, toy, tmp_path):
     output = cli("run", toy.name).output
     assert "[1/4] toy/table-1 n_components=1 seed=0: " in output
     assert "ETA" in output
-    assert "mixflow-results/toy/table-1/" in output
+    assert "results/toy/table-1/" in output
     assert "accuracy" in output
-    assert len(list(Store(tmp_path / "mixflow-results").runs())) == 4
+    assert len(list(Store(tmp_path / "results").runs())) == 4
     assert "stored before" in cli("run", toy.name).output
     assert toy.calls == 4
 
@@ -97,6 +99,18 @@ def test_summary_keeps_configs_apart(cli, toy):
         (["run", "toy/table-1", "--profile", "huge"], "'huge' is unknown"),
         (["run", "toy/table-1", "--profile", "paper"], "no points"),
         (["run", "toy/table-1", "--seeds", "4-"], "expected such as 0-4"),
+        (["run", "toy/table-1", "--seeds", "0-999999999999"], "ask for at most 10000"),
+        (["run", "toy/table-1", "--seeds", "9" * 5000], "expected such as 0-4"),
+        (["run", "toy/table-1", "--seeds", "0-9999", "-p", "n_components=1,2"], "20000 points"),
+        (["run", "toy/table-1", "--seeds", "3000000000"], "less than or equal to 2147483647"),
+        (["run", "toy/table-1", "-p", "sizes=" + "[" * 50_000], "nested more than 40 levels"),
+        (["run", "toy/table-1", "-p", "seed=" + "9" * 5000], "value 99999999999999999999..."),
+        (["run", "toy/table-1", "-p", "seed=true"], "valid integer"),
+        (["run", "toy/table-1", "-p", "n_components=true"], "valid integer"),
+        (["run", "toy/table-1", "-p", "n_components=100000000"], "less than or equal to 9"),
+        (["run", "toy/table-1", "-p", "sizes=[100000000]"], "less than or equal to 1000000"),
+        (["run", "toy/table-1", "--profile", "lptop"], "did you mean 'laptop'?"),
+        (["publish", "toy/tabel-1"], "did you mean 'toy/table-1'?"),
         (["run", "toy/table-1", "--device", "tpu9"], "use cpu or cuda"),
         (["run", "toy/tabel-1"], "did you mean 'toy/table-1'?"),
         (["run"], "Missing argument"),
@@ -133,13 +147,13 @@ def test_interrupt_exits_with_130_and_resumes(cli, toy, tmp_path):
     assert "the same command goes on" in result.stderr
     toy.error = None
     cli("run", toy.name, "--seeds", "0")
-    resumed = [run.provenance["resumed"] for run in Store("mixflow-results").runs()]
+    resumed = [run.provenance["resumed"] for run in Store("results").runs()]
     assert sorted(resumed) == [False, True]
 
 
 def test_damaged_results_are_a_plain_warning(cli, toy):
     cli("run", toy.name, "--seeds", "0", "-p", "n_components=1")
-    (run,) = Store("mixflow-results").runs()
+    (run,) = Store("results").runs()
     (run.path / "rows.csv").write_text("dataset")
     result = cli("run", toy.name, "--seeds", "0", "-p", "n_components=1")
     assert result.stderr.startswith("warning: ignored a damaged result")
@@ -186,16 +200,47 @@ def test_notebook(cli, monkeypatch, tmp_path):
     (tmp_path / "notebooks" / "01_toy.py").write_text(source)
     calls = []
 
-    def run_notebook(source, *, out, parameters, progress):
-        calls.append((source.as_posix(), out.as_posix(), parameters))
+    def run_notebook(source, *, out, parameters, results, progress):
+        calls.append((source.name, out, parameters, results))
         return out / "01_toy.ipynb"
 
     monkeypatch.setattr("mixflow.notebooks.run_notebook", run_notebook)
+    checkout(tmp_path)
     output = cli("notebook", "01_toy", "-p", "sizes=[2, 3]", "--profile", "smoke").output
-    assert output.endswith("01_toy.ipynb\n")
+    page = tmp_path / "results" / "pages" / "01_toy.ipynb"
+    assert output.startswith(f"{page}\nopen it: jupyter lab {page}")
     expected = {"sizes": [2, 3], "profile": "smoke"}
-    assert calls == [("notebooks/01_toy.py", "book/executed", expected)]
+    assert calls == [("01_toy.py", page.parent, expected, tmp_path / "results")]
     assert "did you mean 'sizes'?" in cli("notebook", "01_toy", "-p", "size=1", code=2).stderr
+    monkeypatch.chdir(tmp_path / "notebooks")
+    for name in ("01_toy", "01_toy.py", "notebooks/01_toy.py", "01_toy.ipynb", "./01_toy"):
+        cli("notebook", name, "--out", "there", "--results", "here")
+    assert calls[1:] == 5 * [("01_toy.py", Path("there"), {}, Path("here"))]
+
+
+def checkout(folder):
+    (folder / "_config.yml").touch()
+    (folder / "book").mkdir()
+
+
+@pytest.mark.parametrize(
+    "name", ["01_toi", "01_toi.py", "notebooks/01_toi.py", "/nowhere/01_toy.py", "01_ToY.ipynb"]
+)
+def test_a_notebook_that_is_not_there(cli, tmp_path, name):
+    checkout(tmp_path)
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "01_toy.py").touch()
+    assert "did you mean 01_toy?" in cli("notebook", name, code=2).stderr
+
+
+def test_the_book_s_own_pages_take_no_parameters(cli, tmp_path):
+    checkout(tmp_path)
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "01_toy.py").write_text('# %% tags=["parameters"]\nprofile = "a"\n')
+    for given in (["-p", "profile=smoke"], ["--profile", "smoke"], ["-p", "profile=a"]):
+        result = cli("notebook", "01_toy", *given, "--out", "book/executed", code=2)
+        assert "leave out its parameters, or choose another folder" in result.stderr
+    assert not (tmp_path / "book" / "executed").exists()
 
 
 @pytest.mark.parametrize(

@@ -70,3 +70,42 @@ def test_threads_that_write_one_path_do_not_disturb_each_other(tmp_path):
     assert not failed
     assert len(set(path.read_bytes())) == 1
     assert os.listdir(tmp_path) == ["a.bin"]
+
+
+def test_a_file_is_written_in_pieces_and_read_back_before_it_has_its_name(tmp_path):
+    path = tmp_path / "a[1].bin"
+    with files.open_atomically(path) as stream:
+        stream.write(b"old ")
+        stream.write(b"news")
+        stream.seek(0)
+        assert stream.read() == b"old news"
+        assert not path.exists()
+    with pytest.raises(TypeError), files.open_atomically(path) as stream:
+        stream.write("no bytes")
+    assert path.read_bytes() == b"old news"
+    assert os.listdir(tmp_path) == ["a[1].bin"]
+
+
+@pytest.mark.parametrize("text", ["[" * 50_000, "[" * 41 + "]" * 41, '{"a":' * 41 + "1" + "}" * 41])
+def test_json_that_is_nested_too_deep(text):
+    with pytest.raises(ValueError, match="nested more than 40 levels deep|Expecting value"):
+        files.parse_json(text)
+
+
+def test_json():
+    assert files.parse_json("[" * 40 + "]" * 40)
+    assert files.parse_json(b'{"a": [1, {"b": null}]}') == {"a": [1, {"b": None}]}
+    for text in (b"\xff", "", "9" * 5000, "{"):
+        with pytest.raises(ValueError):  # noqa: PT011
+            files.parse_json(text)
+
+
+def test_a_full_disk_is_recognised_however_it_is_told():
+    full = OSError(28, "No space left on device")
+    wrapped = RuntimeError("writing failed")
+    wrapped.__cause__ = full
+    assert files.out_of_space(full)
+    assert files.out_of_space(wrapped)
+    assert files.out_of_space(ValueError("I/O error: No space left on device (os error 28)"))
+    assert not files.out_of_space(OSError(13, "Permission denied"))
+    assert not files.out_of_space(None)

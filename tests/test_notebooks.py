@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 
 from mixflow import notebooks
-from mixflow.notebooks import NotebookError, check_parameters, parameters_of, run_notebook
+from mixflow.executed import NotebookError, clean
+from mixflow.notebooks import check_parameters, parameters_of, run_notebook
+from mixflow.results import Store
 
 TINY = """\
 # %% [markdown]
@@ -128,7 +131,8 @@ def test_executed_notebook_has_the_given_values(executed):
 
 def test_metadata_is_clean(executed):
     notebook = json.loads(executed[0].read_text())
-    assert set(notebook["metadata"]) == {"kernelspec"}
+    assert set(notebook["metadata"]) == {"kernelspec", "mixflow"}
+    assert notebook["metadata"]["mixflow"]["parameters"] == {"seed": "7", "rate": "1.0"}
     for position, cell in enumerate(notebook["cells"]):
         assert cell["id"] == f"cell-{position:03d}"
         assert set(cell["metadata"]) <= {"tags"}
@@ -156,6 +160,87 @@ def test_failing_cell_keeps_the_partial_notebook(tmp_path):
     assert (out / "tiny.ipynb").read_text() == "older"
 
 
+CELLS = """\
+# %% tags=["parameters"]
+n = 1
+# %%
+from mixflow.results import Store
+store = Store()
+print(len(list(store.runs())), store.root.name, store.published.name)
+(store.root / "made").mkdir(exist_ok=True)
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A checkout with two runs, one of them published, and a page that counts them."""
+    from mixflow.experiments.base import ROW_COLUMNS, Config, Result
+
+    (tmp_path / "_config.yml").touch()
+    (tmp_path / "pyproject.toml").touch()
+    for folder in ("notebooks", "book"):
+        (tmp_path / folder).mkdir()
+    rows = pd.DataFrame([("d", "m", "s", 0, "x", 1.0)], columns=list(ROW_COLUMNS))
+    for folder, seed in (("book/results", 0), ("mine", 1)):
+        Store(tmp_path / folder).save("toy/one", Config(seed=seed), Result(rows), {})
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    return tmp_path
+
+
+def printed(page):
+    return nbformat.read(page, as_version=4).cells[-1].outputs[0].text
+
+
+def test_the_book_s_own_page_shows_what_is_published_alone(checkout, monkeypatch):
+    monkeypatch.setenv("MIXFLOW_RESULTS", str(checkout / "mine"))
+    source = write(checkout / "notebooks", CELLS)
+    page = run_notebook(source, out=Path("book/executed"))
+    assert printed(page) == "1 .tiny.runs.partial results\n"
+    assert [path.name for path in page.parent.iterdir()] == ["tiny.ipynb"]
+    assert printed(run_notebook(source, out=Path("elsewhere"))) == "2 mine results\n"
+
+
+def test_any_other_page_shows_runs_of_ones_own_on_top(checkout):
+    source = write(checkout / "notebooks", CELLS)
+    page = run_notebook(source, out=Path("pages"), results=Path("mine"), parameters={"n": 2})
+    assert printed(page) == "2 mine results\n"
+    assert (checkout / "mine" / "made").is_dir()
+
+
+def test_a_page_that_is_being_executed(tmp_path, no_kernel):
+    from mixflow.locks import BusyError, held
+
+    source = write(tmp_path, TINY)
+    with (
+        held(tmp_path / "out" / ".tiny.lock.partial", "executing"),
+        pytest.raises(BusyError, match="executing .*tiny.ipynb"),
+    ):
+        run_notebook(source, out=tmp_path / "out")
+
+
+def test_what_a_killed_runner_left_is_swept(checkout):
+    source = write(checkout / "notebooks", CELLS)
+    out = checkout / "book" / "executed"
+    (out / ".tiny.runs.partial" / "made").mkdir(parents=True)
+    for name in ("tiny.partial.ipynb", ".tiny.lock.partial", ".tiny.ipynb.a1.partial"):
+        (out / name).write_text("left")
+    run_notebook(source, out=out)
+    assert [path.name for path in out.iterdir()] == ["tiny.ipynb"]
+
+
+def test_tags_in_sentences_are_shown_not_obeyed():
+    from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+    text = "**<script>alert(1)</script>** 1 < 2, $a<b$, <img src=x onerror=y> and </p>"
+    outputs = [new_output("display_data", data={"text/markdown": text})]
+    notebook = clean(new_notebook(cells=[new_code_cell("x", outputs=outputs)]))
+    found = notebook.cells[0].outputs[0].data["text/markdown"]
+    assert found == (
+        "**&lt;script>alert(1)&lt;/script>** 1 < 2, $a<b$, &lt;img src=x onerror=y> and &lt;/p>"
+    )
+
+
 def test_streams_are_joined_and_cell_files_are_anonymous():
     from nbformat.v4 import new_code_cell, new_notebook, new_output
 
@@ -165,7 +250,7 @@ def test_streams_are_joined_and_cell_files_are_anonymous():
         new_output("stream", name="stdout", text="out\n"),
     ]
     notebook = new_notebook(cells=[new_code_cell("x", outputs=outputs)])
-    cleaned = notebooks.clean(notebook).cells[0].outputs
+    cleaned = clean(notebook).cells[0].outputs
     assert [output.text for output in cleaned] == ["<cell>:1: Warning\nmore\n", "out\n"]
 
 

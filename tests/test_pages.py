@@ -2,18 +2,23 @@
 
 import base64
 import html
+import json
 import re
+import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from mixflow.experiments import runner
+from mixflow.experiments.base import Result
 from mixflow.experiments.runner import execute
 from mixflow.pages import Page, verdict_counts, verdict_table
-from mixflow.results import Store, load_targets
+from mixflow.results import Store, files, load_targets
 from mixflow.results.evidence import PROTOCOLS
+from mixflow.results.runs import DONE
 from mixflow.results.status import KEYS
 
 
@@ -21,6 +26,14 @@ from mixflow.results.status import KEYS
 def results(monkeypatch, tmp_path):
     monkeypatch.setenv("MIXFLOW_RESULTS", str(tmp_path / "results"))
     return Store()
+
+
+def rewrite(path, name, change):
+    """Alter a stored file and make the hashes fit."""
+    (path / name).write_text(change((path / name).read_text()))
+    hashes = json.loads((path / DONE).read_text())
+    hashes["sha256"][name] = files.sha256((path / name).read_bytes())
+    (path / DONE).write_text(json.dumps(hashes))
 
 
 def test_without_stored_runs_it_computes_smoke_elsewhere(toy, results):
@@ -62,6 +75,68 @@ def test_command_and_provenance_say_how(toy, results):
     page = Page(toy.name)
     assert "mixflow run toy/table-1 --profile smoke" in page.command().data
     assert "torch" in page.provenance().data
+
+
+SCRIPT = "<script>alert(1)</script>"
+
+
+def test_what_stored_files_say_is_shown_and_not_obeyed(toy, results):
+    for config in toy.experiment.configs("laptop"):
+        rows = toy.rows(config).assign(setting=SCRIPT)
+        record = {
+            "code": {"commit": SCRIPT, "dirty": SCRIPT},
+            "packages": {SCRIPT: SCRIPT},
+            "seconds": SCRIPT,
+            "device": {"name": SCRIPT},
+            "torch_threads": SCRIPT,
+            "finished": SCRIPT,
+            "data": {SCRIPT: SCRIPT},
+        }
+        results.save(toy.name, config, Result(rows), record)
+    page = Page(toy.name)
+    shown = [page.source(), page.command(), page.provenance(), page.downloads()]
+    assert not [part for part in shown if "<script" in part.data]
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page.provenance().data
+    assert "<script" not in page.rows.style.hide(axis="index").to_html()
+    assert "<script" not in verdict_table(results, load_targets()[:3])
+
+
+@pytest.mark.parametrize("record", [{}, {"code": [], "packages": None, "device": "x", "data": 1}])
+def test_a_provenance_that_says_nothing_is_shown_as_that(toy, results, record):
+    for config in toy.experiment.configs("laptop"):
+        results.save(toy.name, config, Result(toy.rows(config)), record)
+    assert "<li><b>code</b>: ? (4 runs)</li>" in Page(toy.name).provenance().data
+
+
+def test_a_config_of_another_run_is_not_shown(toy, results):
+    for config in toy.experiment.configs("laptop"):
+        run = execute(toy.experiment, config, results, progress=False)
+    rewrite(run.path, "config.json", lambda text: text.replace('"toy"', f'"{SCRIPT}"'))
+    with pytest.warns(UserWarning, match="config.json is of another run"):
+        assert len(Page(toy.name).runs) == 3
+
+
+def test_a_page_says_how_much_of_it_is_unpublished(toy, results, tmp_path, monkeypatch):
+    monkeypatch.setattr("mixflow.results.store.published_root", lambda: tmp_path / "published")
+    configs = toy.experiment.configs("laptop")
+    for config in configs[:3]:
+        execute(toy.experiment, config, Store(tmp_path / "published"), progress=False)
+    assert "unpublished" not in Page(toy.name).source().data
+    execute(toy.experiment, configs[3], results, progress=False)
+    note = f"1 of the 4 runs shown is unpublished, from {tmp_path / 'results'}"
+    assert f"(4 runs, seeds 0-1). **{note}.**" in Page(toy.name).source().data
+
+
+def test_smoke_runs_of_a_page_go_with_the_process(toy, results, tmp_path):
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from mixflow import pages\nprint(pages._scratch())"
+    )
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", program, root], capture_output=True, text=True, check=True
+    )
+    assert not Path(done.stdout.strip()).exists()
 
 
 def test_the_verdict_table_has_a_line_for_every_target(toy, results):

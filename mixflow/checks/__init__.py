@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from mixflow.checks.commands import check_commands
+from mixflow.checks.executed import check_executed
 from mixflow.checks.pages import check_built_book, check_figures, check_notebooks
 from mixflow.checks.stored import check_results, check_targets
 from mixflow.results.store import Store
@@ -18,6 +19,7 @@ CHECKS: dict[str, Callable[[Path, Store], list[str]]] = {
     "commands": check_commands,
     "notebooks": check_notebooks,
     "figures": check_figures,
+    "executed": check_executed,
     "built-book": check_built_book,
 }
 ANYWHERE = ("results", "targets")  # the others read files of a checkout

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from mixflow import experiments
 from mixflow.checks.markdown import NotebookError, Page, blocks, notebook_files, pages, without_code
 from mixflow.experiments.base import PROFILES, Experiment, ParameterError
+from mixflow.files import parse_json
 from mixflow.notebooks import parameters_of
 from mixflow.results.store import Store
 
@@ -101,19 +101,25 @@ def _images_without_alt(html: str) -> Iterator[str]:
 
 def _outputs_without_alt(path: Path) -> Iterator[str]:
     try:
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    except (ValueError, KeyError, TypeError) as error:
-        yield f"is no notebook: {error}"
-        return
-    for number, cell in enumerate(cells, 1):
-        named = cell["metadata"].get("mystnb", {}).get("image", {}).get("alt")
-        for output in cell.get("outputs", ()):
-            data = output.get("data", {})
-            html = "".join(data.get("text/html", ""))
-            yield from (f"cell {number}: {problem}" for problem in _images_without_alt(html))
-            pictures = [kind for kind in data if kind.startswith("image/")]
-            if pictures and not named and "<img" not in html:
-                yield f"cell {number}: {pictures[0]} has no alternative text; use display.show"
+        cells = parse_json(path.read_bytes())["cells"]
+        yield from [
+            f"cell {number}: {problem}"
+            for number, cell in enumerate(cells, 1)
+            for problem in _cell_without_alt(cell)
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        yield f"is no notebook: {type(error).__name__}: {error}"
+
+
+def _cell_without_alt(cell: Mapping[str, Any]) -> Iterator[str]:
+    named = cell["metadata"].get("mystnb", {}).get("image", {}).get("alt")
+    for output in cell.get("outputs", ()):
+        data = output.get("data", {})
+        html = "".join(data.get("text/html", ""))
+        yield from _images_without_alt(html)
+        pictures = [kind for kind in data if kind.startswith("image/")]
+        if pictures and not named and "<img" not in html:
+            yield f"{pictures[0]} has no alternative text; use display.show"
 
 
 def check_built_book(root: Path, store: Store) -> list[str]:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
-from mixflow import experiments
-from mixflow.experiments.base import ParameterError
 from mixflow.results.evidence import PROTOCOLS
+from mixflow.results.publishing import problems_of
 from mixflow.results.questions import load_targets
+from mixflow.results.runs import (
+    DONE,
+    FILES,
+    LOCK,
+    DamagedRunError,
+    is_unfinished,
+    read_run,
+)
 from mixflow.results.status import status_table
-from mixflow.results.store import DamagedRunError, Store, StoredRun, is_unfinished, read_run
+from mixflow.results.store import Store
 
 
 def check_results(root: Path, store: Store) -> list[str]:
@@ -24,27 +32,16 @@ def check_results(root: Path, store: Store) -> list[str]:
         except DamagedRunError as error:
             problems.append(str(error))
             continue
-        problems += [f"{path}: {problem}" for problem in _problems_of(run)]
+        problems += [f"{path}: {problem}" for problem in [*problems_of(run), *_left_in(path)]]
     return problems
 
 
-def _problems_of(run: StoredRun) -> list[str]:
-    problems = []
-    try:
-        config = experiments.find(run.experiment).configure(**run.config)
-        if config.digest() != run.digest:
-            problems.append(
-                f"its config now has the digest {config.digest()}: the experiment's parameters "
-                "changed since; run it again and remove this directory"
-            )
-    except (ParameterError, TypeError) as error:
-        problems.append(f"its config is not valid: {error}")
-    if run.rows.empty:
-        problems.append("rows.csv has no rows")
-    seeds = sorted({int(seed) for seed in run.rows["seed"]} - {run.config.get("seed")})
-    if seeds:
-        problems.append(f"rows of seed {seeds}, but the config says {run.config.get('seed')}")
-    return problems
+def _left_in(path: Path) -> Iterator[str]:
+    """Say what else is in the directory of a finished run that nobody computes anew."""
+    names = {item.name for item in path.iterdir()}
+    left = sorted(names - {DONE, *FILES})
+    if left and LOCK not in names:
+        yield f"holds more than the result (left by a killed run?): {', '.join(left)}; remove it"
 
 
 def check_targets(root: Path, store: Store) -> list[str]:

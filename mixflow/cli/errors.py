@@ -8,7 +8,12 @@ from typing import Any, TextIO
 import typer
 from typer.core import TyperGroup
 
+from mixflow.files import out_of_space
+from mixflow.locks import BusyError
+
 FAILED, USAGE, DATA, INTERRUPTED = 1, 2, 3, 130
+# Torch raises RuntimeError, on a GPU a kind of it.
+_NO_MEMORY = ("can't allocate memory", "out of memory", "bad_alloc")
 
 
 class PlainErrors(TyperGroup):
@@ -42,9 +47,26 @@ def _is_typers_own(error: Exception) -> bool:
 def _message(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError):
         return f"{error.name} is not installed; it comes with: pip install 'mixflow[book]'"
-    if isinstance(error, ValueError | OSError) and str(error):
+    if remedy := remedy_of(error):
+        return remedy
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.strerror}: {error.filename}"
+    if isinstance(error, ValueError | OSError | BusyError) and str(error):
         return str(error)  # ours, or the system's: written to be read
     return f"{type(error).__name__}: {error} ('mixflow --debug ...' shows where)"
+
+
+def remedy_of(error: Exception) -> str | None:
+    """Return what to do about a machine that is too small for what was asked; else None."""
+    if out_of_space(error) and "no space left" not in str(error):  # a StoreError says it itself
+        return "no space left on the disk; free some, then give the same command again"
+    text = str(error)
+    if isinstance(error, MemoryError) or any(words in text for words in _NO_MEMORY):
+        return (
+            f"not enough memory; ask for fewer components, a smaller model or batch, or a machine "
+            f"with more ({type(error).__name__}: {' '.join(text.split())[:200]})"
+        )
+    return None
 
 
 def _exit_code(error: Exception) -> int:

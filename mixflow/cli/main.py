@@ -1,17 +1,18 @@
-"""The command line: ``mixflow list | run | status | data | notebook | check``."""
+"""The command line: ``mixflow list | run | status | publish | data | notebook | check``."""
 
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from mixflow.cli import notebook, publish
 from mixflow.cli.data import data_app
 from mixflow.cli.errors import FAILED, PlainErrors
 from mixflow.cli.memory import keep_freed_memory
+from mixflow.cli.options import Parameters, Profile, Results, examples, open_store
 
 # Imports of mixflow are inside the commands: torch and scikit-learn take seconds, and
 # `mixflow --help` should not.
@@ -30,31 +31,6 @@ app.add_typer(data_app, name="data", help="Look at the data sets, check or downl
 # Letters of the columns of the status table, which keep it within 160.
 STATUS_WIDTHS = {"item": 18, "data": 14, "model": 11, "setting": 28, "paper": 8}
 STATUS_WIDTHS |= dict.fromkeys(("as published", "our recipe"), 36)
-
-Results = Annotated[
-    Path | None,
-    typer.Option(
-        "--results",
-        metavar="DIR",
-        help="Folder of the results [default: $MIXFLOW_RESULTS, else book/results of the "
-        "checkout, else ./mixflow-results].",
-    ),
-]
-Parameters = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--parameter",
-        "-p",
-        metavar="NAME=VALUE",
-        show_default=False,
-        help="Set a parameter; repeatable. In 'run', commas make an axis: -p n_components=1,2.",
-    ),
-]
-Profile = Annotated[str, typer.Option("--profile", help="smoke, laptop or paper.")]
-
-
-def _examples(*lines: str) -> str:
-    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
 def _show_version(wanted: bool) -> None:
@@ -77,7 +53,7 @@ def root(
     """Recompute the tables and figures of three papers on neural mixture models."""
 
 
-@app.command("list", epilog=_examples("mixflow list", "mixflow list --results /tmp/results"))
+@app.command("list", epilog=examples("mixflow list", "mixflow list --results /tmp/results"))
 def list_experiments(results: Results = None) -> None:
     """List the experiments and what is done.
 
@@ -88,23 +64,25 @@ def list_experiments(results: Results = None) -> None:
     from mixflow import experiments
     from mixflow.cli.values import table
     from mixflow.experiments.base import PROFILES
-    from mixflow.results import Store
 
-    store, lines = Store(results), []
+    store, lines, done = open_store(results), [], set[str]()
     for name in experiments.names():
         found = experiments.find(name)
         line = {"experiment": name}
         for profile in PROFILES:
             configs = found.configs(profile)
-            done = sum(store.is_done(name, config) for config in configs)
-            line[profile] = f"{done}/{len(configs)}" if configs else "-"
+            digests = {c.digest() for c in configs if store.is_done(name, c)}
+            line[profile] = f"{len(digests)}/{len(configs)}" if configs else "-"
+            done |= digests
         lines.append({**line, "title": found.title})
     typer.echo(table(pd.DataFrame(lines)))
-    typer.echo(f"\ndone/points at each profile; results in {store.root}")
+    typer.echo(f"\ndone/points at each profile; results in {store.where()}")
+    if note := store.unpublished_note(done):
+        typer.echo(note)
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "mixflow run em-gm/table-2",
         "mixflow run em-gm/table-2 --profile laptop --seeds 0-4",
         "mixflow run em-gm/table-2 -p n_components=1,2 -p dataset=letter --dry-run",
@@ -135,15 +113,16 @@ def run(
 
     Every point of the plan is computed and stored, with your parameters put in.
 
-    Runs that are stored already are not computed again; interrupted ones continue.
+    Runs that are stored or published already are not computed again; interrupted ones continue.
+    'mixflow publish' puts finished ones into the book.
     """
     from mixflow.cli import runs as cli_runs
     from mixflow.cli.values import overrides
     from mixflow.experiments import ParameterError, find
     from mixflow.experiments.runner import check_device
-    from mixflow.results import Store
 
-    found, store = find(experiment), Store(results)
+    found, store = find(experiment), open_store(results)
+    cli_runs.check_writable(store)
     configs = found.configs(profile, overrides(parameter or (), seeds))
     if only is not None:
         configs = [config for config in configs if config.digest() == only]
@@ -166,7 +145,7 @@ def run(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "mixflow status",
         "mixflow status --paper em-gm --item table-2",
         "mixflow status --format csv",
@@ -185,7 +164,7 @@ def status(
     the book, and --format csv has the rule of every line.
     """
     from mixflow.cli.values import clipped, records, require, table
-    from mixflow.results import Store, load_targets, status_table
+    from mixflow.results import load_targets, status_table
     from mixflow.results.side_by_side import counts, side_by_side
 
     require("format", output, ("table", "csv", "json"))
@@ -193,7 +172,8 @@ def status(
     require("paper", paper, [target.paper for target in targets])
     require("item", item, [target.item for target in targets])
     chosen = [t for t in targets if paper in (None, t.paper) and item in (None, t.item)]
-    frame = status_table(Store(results), chosen)
+    store = open_store(results)
+    frame = status_table(store, chosen)
     if output == "csv":
         typer.echo(frame.to_csv(index=False, lineterminator="\n"), nl=False)
     elif output == "json":
@@ -205,40 +185,15 @@ def status(
         for protocol, of in counts(frame).items():
             typer.echo(f"{protocol}: " + ", ".join(f"{n} {verdict}" for verdict, n in of.items()))
         typer.echo("rules, intervals, chances, deviations, rulings, runs: --format csv")
+    if note := store.unpublished_note(set(" ".join(frame["runs"]).split())):
+        typer.echo(note, err=True)
 
 
-@app.command(
-    epilog=_examples(
-        "mixflow notebook 02_em_gm_letter",
-        "mixflow notebook notebooks/01_five_lines.py -p n_components=4 --out /tmp/pages",
-    )
-)
-def notebook(
-    name: Annotated[str, typer.Argument(help="Path, or name in the folder notebooks/.")],
-    parameter: Parameters = None,
-    profile: Annotated[str | None, typer.Option(help="Short for -p profile=PROFILE.")] = None,
-    out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder for the executed notebook.")
-    ] = Path("book/executed"),
-) -> None:
-    """Execute a notebook of the book."""
-    from mixflow.cli.values import parse_parameters
-    from mixflow.experiments import ParameterError
-    from mixflow.notebooks import NotebookError, check_parameters, parameters_of, run_notebook
-
-    values = parse_parameters(parameter or (), axes=False)
-    if profile is not None:
-        values["profile"] = profile
-    source = Path(name) if name.endswith(".py") else Path("notebooks") / f"{name}.py"
-    try:
-        check_parameters(source.name, parameters_of(source), values)
-    except NotebookError as error:
-        raise ParameterError(str(error)) from None
-    show = sys.stderr.isatty()  # a page takes longer than five seconds
-    typer.echo(run_notebook(source, out=out, parameters=values, progress=show))
+app.command("publish", epilog=publish.EXAMPLES)(publish.publish)
+app.command("notebook", epilog=notebook.EXAMPLES)(notebook.notebook)
 
 
-@app.command(epilog=_examples("mixflow check", "mixflow check results commands"))
+@app.command(epilog=examples("mixflow check", "mixflow check results commands"))
 def check(
     only: Annotated[
         list[str] | None, typer.Argument(metavar="[CHECK]...", help="Else all checks.")
@@ -247,12 +202,12 @@ def check(
 ) -> None:
     """Check stored results and pages.
 
-    Checks: results, targets, commands, notebooks, figures, built-book.
+    Checks: results, targets, commands, notebooks, figures, executed, built-book.
     """
     from mixflow.checks import ANYWHERE, CHECKS, run_checks
     from mixflow.cli.values import require
     from mixflow.experiments import ParameterError
-    from mixflow.results import Store, find_checkout
+    from mixflow.results import find_checkout
 
     for name in only or ():
         require("check", name, CHECKS)
@@ -262,7 +217,7 @@ def check(
             "go to a checkout of mixflow, whose pages are checked, or ask for what needs none: "
             f"mixflow check {' '.join(ANYWHERE)}"
         )
-    problems = run_checks(checkout or Path.cwd(), Store(results), names)
+    problems = run_checks(checkout or Path.cwd(), open_store(results), names)
     for name, lines in problems.items():
         typer.echo(f"{name}: {len(lines) or 'no'} problem{'s' if len(lines) > 1 else ''}")
         for line in lines:

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from mixflow.cli.errors import remedy_of
 from mixflow.cli.values import duration, label, table, varying
 from mixflow.datasets import DatasetError
 from mixflow.experiments import Config, Experiment, ParameterError
 from mixflow.experiments.runner import execute
-from mixflow.results import Store, StoredRun, StoreError
+from mixflow.results import Store, StoredRun, StoreError, published_root
+from mixflow.results.places import shown
 
 MAX_LINES = 40
 _LISTED_PATHS = 8
@@ -44,6 +46,16 @@ class _Clock:
         return f"{total}, ETA {duration(left * sum(self.computed) / len(self.computed))}"
 
 
+def check_writable(store: Store) -> None:
+    """Raise ``ParameterError`` where runs would go among the published ones."""
+    published = published_root()
+    if published is not None and store.root.resolve() == published.resolve():
+        raise ParameterError(
+            f"{shown(published)} holds what is published: let runs go elsewhere with --results, "
+            "or leave it out, and then 'mixflow publish'"
+        )
+
+
 def run_all(
     experiment: Experiment,
     configs: Sequence[Config],
@@ -67,8 +79,9 @@ def run_all(
     for position, config in enumerate(configs, 1):
         head = f"[{position}/{len(configs)}] {experiment.name} {label(config, fields)}"
         if not how.force and store.is_done(experiment.name, config):
-            runs.append(store.load(experiment.name, config))
-            say(f"{head}: stored before")
+            runs.append(_execute(experiment, config, store, how))  # which sweeps its directory
+            state = "published" if store.is_published(runs[-1]) else "stored"
+            say(f"{head}: {state} before")
             continue
         began = time.perf_counter()
         waiting -= 1
@@ -79,7 +92,8 @@ def run_all(
         except Exception as error:
             if how.debug:
                 raise
-            failures.append(f"{head}: {type(error).__name__}: {error}")
+            what = remedy_of(error) or f"{type(error).__name__}: {error}"
+            failures.append(f"{head}: {what}")
             say(failures[-1])
             continue
         seconds = time.perf_counter() - began
@@ -108,7 +122,7 @@ def preview(experiment: Experiment, configs: Sequence[Config], store: Store) -> 
     for config in configs:
         state = "stored" if store.is_done(experiment.name, config) else "to run"
         lines.append(f"{state}  {config.digest()}  {label(config, fields)}")
-    return "\n".join([*lines, f"{len(lines)} runs of {experiment.name} in {store.root}"])
+    return "\n".join([*lines, f"{len(lines)} runs of {experiment.name} in {store.where()}"])
 
 
 def summary(runs: Sequence[StoredRun], configs: Sequence[Config]) -> str:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import difflib
 import itertools
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from mixflow.files import parse_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 
 _CONSTANTS = {"True": True, "False": False, "None": None}
 _OPEN, _CLOSE = "[{(", "]})"
+MOST_RUNS = 10_000  # of a command: each is looked up before the first one starts
 
 
 def parse_value(text: str) -> Any:
@@ -25,12 +29,16 @@ def parse_value(text: str) -> Any:
     >>> parse_value("3"), parse_value("[1, 2]"), parse_value("letter")
     (3, [1, 2], 'letter')
     """
+    from mixflow.experiments import ParameterError
+
     if text in _CONSTANTS:
         return _CONSTANTS[text]
     try:
-        return json.loads(text)
+        return parse_json(text)
     except json.JSONDecodeError:
         return text
+    except ValueError as error:  # JSON that nobody means: deep, or a number of thousands of digits
+        raise ParameterError(f"value {text[:20]}...: {error}") from None
 
 
 def parse_axis(text: str) -> list[Any]:
@@ -80,7 +88,7 @@ def parse_seeds(text: str) -> list[int]:
     Raises
     ------
     ParameterError
-        If it is neither.
+        If it is neither, or is more than a command can run.
 
     Examples
     --------
@@ -92,12 +100,25 @@ def parse_seeds(text: str) -> list[int]:
     seeds: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise ParameterError(f"--seeds {text!r}: expected such as 0-4 or 0,2,5")
-        seeds += range(int(first), int(last if dash else first) + 1)
+        if not (_is_seed(first) and (_is_seed(last) or not dash)):
+            raise ParameterError(f"--seeds {text[:40]!r}: expected such as 0-4 or 0,2,5")
+        wanted = range(int(first), int(last if dash else first) + 1)
+        _check_number("seeds", len(seeds) + len(wanted))
+        seeds += wanted
     if not seeds:
         raise ParameterError(f"--seeds {text!r} is an empty range; write the smaller end first")
     return list(dict.fromkeys(seeds))
+
+
+def _is_seed(text: str) -> bool:
+    return text.isdecimal() and len(text) <= 18
+
+
+def _check_number(what: str, n: int) -> None:
+    from mixflow.experiments import ParameterError
+
+    if n > MOST_RUNS:
+        raise ParameterError(f"{n} {what} in one command; ask for at most {MOST_RUNS} at a time")
 
 
 def overrides(parameters: Iterable[str], seeds: str | None = None) -> list[dict[str, Any]]:
@@ -106,7 +127,8 @@ def overrides(parameters: Iterable[str], seeds: str | None = None) -> list[dict[
     Raises
     ------
     ParameterError
-        If a text does not parse, or ``profile`` or ``seed`` is set in two places.
+        If a text does not parse, ``profile`` or ``seed`` is set in two places, or it is more
+        than a command can run.
     """
     from mixflow.experiments import ParameterError
 
@@ -117,6 +139,7 @@ def overrides(parameters: Iterable[str], seeds: str | None = None) -> list[dict[
         if "seed" in axes:
             raise ParameterError("-p seed=... and --seeds: give one of them")
         axes["seed"] = parse_seeds(seeds)
+    _check_number("points", math.prod(map(len, axes.values())))
     return [dict(zip(axes, point, strict=True)) for point in itertools.product(*axes.values())]
 
 

@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Literal
+from typing import Literal
 
 from mixflow.datasets import registry
+from mixflow.datasets.download import download, pooch
 from mixflow.datasets.registry import DatasetError, DatasetFile
 
 DATA_VARIABLE = "MIXFLOW_DATA"
-_TIMEOUT_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ def data_folder() -> Path | None:
 
 def cache_folder() -> Path:
     """Return the user's cache folder for mixflow; it need not exist."""
-    return Path(_pooch().os_cache("mixflow"))
+    return Path(pooch().os_cache("mixflow"))
 
 
 def locate(name: str, file: str, *, download: bool = True) -> Path:
@@ -176,62 +174,12 @@ def _check(item: DatasetFile, path: Path) -> FileStatus:
     return FileStatus(item.path, path, "ok" if found == expected else "corrupt", expected, found)
 
 
-def _pooch() -> ModuleType:
-    """Import pooch, late because it takes a while; in a page it would ask for widgets."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="IProgress not found")
-        import pooch
-    return pooch
-
-
 def _download(name: str, item: DatasetFile, state: FileStatus) -> Path:
-    """Download a file into the cache from the first URL that serves the right bytes."""
-    import zipfile
-
+    """Download a file into the cache."""
     target = cache_folder() / item.path
-    failures = []
-    for url in item.urls:
-        try:
-            # Pooch writes to a temporary file and renames it once the checksum agrees.
-            _pooch().retrieve(
-                url,
-                known_hash=f"sha256:{item.sha256}",
-                fname=target.name,
-                path=target.parent,
-                downloader=_from_url,
-            )
-        # Unreachable host, no space, wrong checksum; a bad archive, a member not in it.
-        except (OSError, ValueError, zipfile.BadZipFile, KeyError) as error:
-            failures.append(f"{url}: {_one_line(error)}")
-        else:
-            return target
-    raise DatasetError(_message(name, item, state, failures))
-
-
-def _from_url(url: str, output_file: Any, pooch_instance: Any) -> None:
-    """Download `url` to a file; of ``archive.zip#member`` only the member is kept."""
-    import shutil
-    import tempfile
-    import zipfile
-
-    from pooch import HTTPDownloader
-
-    download = HTTPDownloader(progressbar=True, chunk_size=1 << 16, timeout=_TIMEOUT_SECONDS)
-    archive, _, member = url.partition("#")
-    if not member:
-        download(url, output_file, pooch_instance)
-        return
-    with tempfile.TemporaryFile() as stream:
-        download(archive, stream, pooch_instance)
-        with zipfile.ZipFile(stream) as bundle, bundle.open(member) as source:
-            with open(output_file, "wb") as target:
-                shutil.copyfileobj(source, target)
-
-
-def _one_line(error: Exception) -> str:
-    """Return the kind and text of an error on one line, shortened if it is long."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:400]}"
+    if failures := download(item, target):
+        raise DatasetError(_message(name, item, state, failures))
+    return target
 
 
 def _message(
@@ -240,20 +188,22 @@ def _message(
     """Return the message for a file that is missing or corrupt: what, where, what to do."""
     dataset = registry.get(name)
     places = _places(item) if state.status == "missing" else [state.path]
-    lines = [
-        f"data set {name!r}: the file {item.path} is {state.status}.",
-        *(f"  looked at: {place}" for place in places),
-        f"  expected:  sha256 {state.expected} ({item.bytes} bytes)",
-        f"  found:     {state.found}",
-        *(f"  url:       {url}" for url in item.urls),
-        f"  source:    {dataset.where}",
-        *(f"  download failed: {failure}" for failure in failures or ()),
-    ]
     if state.status == "corrupt":
         advice = "Replace it by a good copy, or delete it to look elsewhere."
     elif item.urls:
-        advice = f"Put a copy there, or run `mixflow data fetch {name}` when online."
+        advice = (
+            f"Put a copy where it is looked for, or run `mixflow data fetch {name}` when online."
+        )
     else:
         advice = "It cannot be downloaded as it is: make it as the source says, or copy it there."
-    folder = f"The environment variable {DATA_VARIABLE} names the folder to look in first."
-    return "\n".join([*lines, f"{advice} {folder}"])
+    lines = [
+        f"data set {name!r}: the file {item.path} is {state.status}.",
+        f"{advice} The environment variable {DATA_VARIABLE} names the folder to look in first.",
+        *(f"  looked at: {place}" for place in places),
+        f"  expected:  sha256 {state.expected} ({item.bytes} bytes)",
+        f"  found:     {state.found}",
+        f"  source:    {dataset.where}",
+    ]
+    if failures is None:
+        return "\n".join([*lines, *(f"  url:       {url}" for url in item.urls)])
+    return "\n".join([*lines, *(f"  download failed: {failure}" for failure in failures)])

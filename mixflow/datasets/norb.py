@@ -8,8 +8,7 @@ all numbers are little-endian and 32 bits wide.
 from __future__ import annotations
 
 import gzip
-import os
-import tempfile
+import hashlib
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixflow.datasets import registry
-from mixflow.datasets.fetch import cache_folder, sha256, sidecar
+from mixflow.datasets.fetch import cache_folder, sidecar
 from mixflow.datasets.registry import DatasetError
+from mixflow.files import open_atomically, write_atomically
 
 OFFICIAL_URL = "https://cs.nyu.edu/~ylclab/data/norb-v1.0-small/"
 CATEGORIES = ("animal", "human", "airplane", "truck", "car")
@@ -140,13 +140,9 @@ def _check_header(path: Path, stream: gzip.GzipFile, magic: int, shape: tuple[in
 def _write(out: Path, arrays: dict[str, NDArray]) -> Path:
     """Write arrays and their checksum; whoever looks sees the whole file or none."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            np.savez_compressed(stream, allow_pickle=False, **arrays)
-        sidecar(out).write_text(f"{sha256(temporary)}\n", encoding="utf-8")
-        os.replace(temporary, out)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with open_atomically(out) as stream:
+        np.savez_compressed(stream, allow_pickle=False, **arrays)
+        stream.seek(0)
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        write_atomically(sidecar(out), f"{digest}\n".encode())
     return out

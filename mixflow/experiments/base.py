@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 import numpy as np
 import pandas as pd
 import pydantic
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from mixflow.experiments.numbers import Bounded, fields_of
 
 if TYPE_CHECKING:
-    from mixflow.results.store import StoredRun
+    from mixflow.results.runs import StoredRun
 
 Profile = Literal["smoke", "laptop", "paper"]
 PROFILES: tuple[str, ...] = get_args(Profile)
@@ -27,11 +29,12 @@ class ParameterError(ValueError):
     """A parameter has an unknown name, a wrong type or a value out of range."""
 
 
-class Config(BaseModel):
+class Config(Bounded):
     """Describe one run completely: equal configs give equal rows.
 
     Subclasses add the experiment's own parameters, with types, ranges and a description
-    each. Where and how fast a run goes (device, threads) is no part of it.
+    each. Numbers are strict (``true`` is no 1), finite, and whole ones have a largest value even
+    where a field names none. Where and how fast a run goes (device, threads) is no part of it.
 
     Attributes
     ----------
@@ -42,14 +45,17 @@ class Config(BaseModel):
 
     added: ClassVar[tuple[str, ...]] = ()
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     profile: Profile = Field("smoke", description="size of the run: smoke, laptop or paper")
     seed: int = Field(0, ge=0, description="seeds the initialisation and every random draw")
 
     def digest(self) -> str:
         """Return the 12 hex digits that name this run's directory (sha256 of the sorted config)."""
-        text = json.dumps(self.identity(self.model_dump(mode="json")), sort_keys=True)
+        return self.digest_of(self.model_dump(mode="json"))
+
+    @classmethod
+    def digest_of(cls, values: Mapping[str, Any]) -> str:
+        """Return the digest of stored values."""
+        text = json.dumps(cls.identity(values), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @classmethod
@@ -166,10 +172,10 @@ class Experiment:
             If a name is unknown (with a "did you mean"), or a type or range is wrong.
         """
         check_names(overrides, self.config, self.name)
-        if profile not in PROFILES:
-            raise ParameterError(f"profile {profile!r} is unknown; choose one of {PROFILES}")
+        check_profile(profile)
         values = {**self.defaults.get(profile, {}), **overrides, "profile": profile}
         try:
+            fields_of(self.config)(**values)
             return self.config(**values)
         except pydantic.ValidationError as error:
             raise ParameterError(_explain(self.name, error)) from None
@@ -179,7 +185,13 @@ class Experiment:
 
         A value that occurs in the plan selects its points (``n_components=20``); one that does
         not is put into all of them (``noise=0.1``).
+
+        Raises
+        ------
+        ParameterError
+            As for ``configure``.
         """
+        check_profile(profile)
         configs = {}
         for override in overrides:
             check_names(override, self.config, self.name)
@@ -195,9 +207,22 @@ def _select(
     # The seed last: which seeds a plan has depends on its other values.
     for name in sorted(override, key=lambda name: name == "seed"):
         value = override[name]
-        chosen = [point for point in points if name in point and point[name] == value]
+        chosen = [point for point in points if name in point and _same(point[name], value)]
         points = chosen or [{**point, name: value} for point in points]
     return points
+
+
+def _same(one: Any, other: Any) -> bool:
+    # In Python, True equals 1.
+    return isinstance(one, bool) == isinstance(other, bool) and one == other
+
+
+def check_profile(profile: str) -> None:
+    """Raise ``ParameterError`` with a "did you mean" when there is no such profile."""
+    if profile not in PROFILES:
+        close = difflib.get_close_matches(str(profile), PROFILES, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ParameterError(f"profile {profile!r} is unknown{hint} (known: {', '.join(PROFILES)})")
 
 
 def check_names(values: Mapping[str, Any], config: type[Config], owner: str) -> None:
@@ -212,7 +237,12 @@ def check_names(values: Mapping[str, Any], config: type[Config], owner: str) -> 
 
 def _explain(owner: str, error: pydantic.ValidationError) -> str:
     lines = [
-        f"{'.'.join(str(part) for part in item['loc'])}={item['input']!r}: {item['msg']}"
+        f"{'.'.join(str(part) for part in item['loc'])}={_short(item['input'])}: {item['msg']}"
         for item in error.errors()
     ]
     return f"{owner}: " + "; ".join(lines)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}..."

@@ -8,22 +8,16 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from mixflow.experiments.base import Config, Experiment, ParameterError, RunContext
+from mixflow.files import out_of_space, sweep
+from mixflow.locks import BusyError, held
 from mixflow.results import provenance
-from mixflow.results.store import LOCK, Store, StoredRun
-
-try:
-    import fcntl
-except ImportError:  # Windows: runs are stored whole there too, only never locked
-    fcntl = None  # type: ignore[assignment]
+from mixflow.results.runs import CHECKPOINT, DONE, FILES, LOCK, StoredRun, StoreError, not_written
+from mixflow.results.store import Store
 
 POLL_SECONDS = 5.0
-
-
-class BusyError(RuntimeError):
-    """Another process is computing this very run."""
 
 
 def execute(
@@ -60,21 +54,21 @@ def execute(
     BusyError
         If another process is computing this run.
     StoreError
-        If the result could not be written.
+        If the result could not be written, or the disk became full while it was computed.
     KeyboardInterrupt
         Passed on; the checkpoint stays, and the same call continues from it.
     """
     check_device(device)
-    if not force and store.is_done(experiment.name, config):
-        return store.load(experiment.name, config)
     directory = store.directory(experiment.name, config)
-    directory.mkdir(parents=True, exist_ok=True)
+    if not force and store.is_done(experiment.name, config):
+        _tidy(directory)
+        return store.load(experiment.name, config)
     try:
-        with _locked(directory):
+        with _says_when_full(directory), _lock(directory):
             # The process that held the lock before may have finished this run.
             if force or not store.is_done(experiment.name, config):
                 require = _requirer(config, store, device=device, progress=progress)
-                context = RunContext(directory / "checkpoint", device, resume, progress, require)
+                context = RunContext(directory / CHECKPOINT, device, resume, progress, require)
                 _compute(experiment, config, store, context)
     finally:
         _remove_empty(directory, store.root)
@@ -124,6 +118,8 @@ def check_device(device: str) -> None:
 
 def _compute(experiment: Experiment, config: Config, store: Store, context: RunContext) -> None:
     checkpoint = context.checkpoint
+    for folder in (checkpoint.parent, checkpoint):
+        sweep(folder)
     if not context.resume:
         shutil.rmtree(checkpoint, ignore_errors=True)
     resumed = checkpoint.is_dir() and any(checkpoint.iterdir())
@@ -153,43 +149,34 @@ def _remove_empty(directory: Path, root: Path) -> None:
             return
 
 
-@contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Hold the run's lock; the kernel frees it when this process ends, however it ends."""
-    if fcntl is None:
-        yield
+def _tidy(directory: Path) -> None:
+    """Remove what a process left that was killed after it had finished the run there."""
+    there = set(os.listdir(directory)) if directory.is_dir() else set()
+    if DONE not in there or there <= {DONE, *FILES}:
         return
-    path = directory / LOCK
-    handle = _acquire(path)
+    with contextlib.suppress(BusyError), held(directory / LOCK, f"computing {directory}"):
+        sweep(directory)
+        shutil.rmtree(directory / CHECKPOINT, ignore_errors=True)
+
+
+def _lock(directory: Path) -> contextlib.ExitStack:
+    """Hold the run's lock until the stack is closed, in a directory that can be written."""
+    stack = contextlib.ExitStack()
     try:
-        handle.seek(0)
-        handle.truncate()
-        handle.write(f"{os.getpid()}\n")
-        handle.flush()
+        stack.enter_context(held(directory / LOCK, f"computing {directory}"))
+    except OSError as error:
+        raise not_written(directory, error) from error
+    return stack
+
+
+@contextlib.contextmanager
+def _says_when_full(directory: Path) -> Iterator[None]:
+    """Give an error of a full disk, wherever it came up, its remedy."""
+    try:
         yield
-    finally:
-        # Removed while held; a process that opened the old file notices in _acquire.
-        path.unlink(missing_ok=True)
-        handle.close()
-
-
-def _acquire(path: Path) -> IO[str]:
-    while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            handle = path.open("a+")
-        except FileNotFoundError:
-            continue  # a process that ended has just removed the empty directory
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            handle.seek(0)
-            owner = handle.read().strip() or "unknown"
-            handle.close()
-            raise BusyError(
-                f"process {owner} is computing {path.parent}; wait for it and run again"
-            ) from None
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(handle.fileno()), path.stat()):
-                return handle
-        handle.close()
+    except StoreError:
+        raise
+    except Exception as error:
+        if out_of_space(error):
+            raise not_written(directory, error) from error
+        raise

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
 from mixflow.figures.style import COLOURS, LINES, MARKERS
-from mixflow.results.store import StoredRun
+from mixflow.results.runs import StoredRun
 from mixflow.results.text import mean_and_sd
 
 Arrays = Mapping[str, np.ndarray]

@@ -10,7 +10,7 @@ import pandas as pd
 
 from mixflow.figures.basis_tables import losses, mean_table, published_sampling
 from mixflow.results import Target
-from mixflow.results.store import StoredRun
+from mixflow.results.runs import StoredRun
 
 Line = tuple[str, str, bool]
 _WITHIN = 0.07  # of the published value, as a careful look found before

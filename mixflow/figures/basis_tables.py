@@ -11,7 +11,7 @@ from scipy import stats
 
 from mixflow.experiments.gmm_basis.common import cost_key, loss_key
 from mixflow.results import Target
-from mixflow.results.store import StoredRun
+from mixflow.results.runs import StoredRun
 
 _DRAWS = 20_000
 

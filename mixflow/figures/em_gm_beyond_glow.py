@@ -12,7 +12,7 @@ from mixflow.experiments.em_gm.images.beyond_summary import KINDS, kind
 from mixflow.experiments.em_gm.images.data import TITLES
 from mixflow.figures.style import style
 from mixflow.flows import ToneCurve
-from mixflow.results.store import StoredRun
+from mixflow.results.runs import StoredRun
 
 BLACK, WHITE = -0.5, 0.5  # pixel values
 STEP = 1e-3  # in which a slope is taken

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from mixflow.experiments.em_gm.images.data import TITLES
 from mixflow.experiments.em_gm.images.summary import table
 from mixflow.figures.style import style
-from mixflow.results.store import StoredRun
+from mixflow.results.runs import StoredRun
 
 # Measures of figures 4 and 5 -> axis label.
 QUALITY = {

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from mixflow.figures.style import COLOURS, style
-from mixflow.results.store import StoredRun
+from mixflow.results.runs import StoredRun
 from mixflow.results.text import mean_and_sd
 
 STRANGER = COLOURS[4]  # of the mark on an image that is read as neither end's class

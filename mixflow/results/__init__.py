@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from mixflow.results.places import find_checkout, published_root
 from mixflow.results.questions import load_targets
+from mixflow.results.runs import StoredRun, StoreError
 from mixflow.results.status import status_table
-from mixflow.results.store import Store, StoredRun, StoreError, find_checkout
+from mixflow.results.store import Store
 from mixflow.results.targets import Target
 
 __all__ = [
@@ -14,5 +16,6 @@ __all__ = [
     "Target",
     "find_checkout",
     "load_targets",
+    "published_root",
     "status_table",
 ]

@@ -1,13 +1,10 @@
-"""Bytes of the stored files: equal content gives equal bytes, written whole or not at all."""
+"""Bytes of the stored files: equal content gives equal bytes."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,30 +22,6 @@ _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date a zip archive can hold
 def sha256(content: bytes) -> str:
     """Return the sha256 of the bytes in hex."""
     return hashlib.sha256(content).hexdigest()
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write the bytes to a temporary file beside ``path``, then put it in place.
-
-    Raises
-    ------
-    OSError
-        If the disk is full or not writable; the temporary file is removed.
-    """
-    # ".partial" is what .gitignore knows; the data is synced before the rename, so that a
-    # full disk shows here and not after the file got its name.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(name, 0o644)  # mkstemp makes private files; results are there to be shared
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
 
 
 def json_bytes(value: Any) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import time
 from collections.abc import Mapping
@@ -21,14 +22,19 @@ from mixflow.results import stale
 PACKAGES = ("mixflow", "torch", "numpy", "pandas", "scikit-learn", "scipy")
 
 
-def code_state() -> dict[str, Any]:
-    """Return the git commit of this package, and whether tracked files differ from it.
+def code_state(folder: Path | None = None) -> dict[str, Any]:
+    """Return the git commit of a package, and whether tracked files differ from it.
 
-    Results under ``book/results`` do not count as a difference: a run adds to them.
+    Results under ``book/results`` do not count as a difference: publishing adds to them.
     Both are None outside git, or where the package is not tracked (an installed wheel
     inside somebody else's checkout).
+
+    Parameters
+    ----------
+    folder
+        Of the package; by default of the one that runs.
     """
-    folder = Path(mixflow.__file__).parent
+    folder = folder or Path(mixflow.__file__).parent
     if _git(folder, "ls-files", "--error-unmatch", "__init__.py") is None:
         return {"commit": None, "dirty": None}
     commit = _git(folder, "rev-parse", "HEAD")
@@ -42,6 +48,13 @@ def code_state() -> dict[str, Any]:
         ":(exclude,top)book/results",
     )
     return {"commit": commit, "dirty": None if changes is None else bool(changes)}
+
+
+def knows_commit(checkout: Path, commit: str) -> bool:
+    """Say whether a commit is one of the checkout's repository."""
+    if not re.fullmatch("[0-9a-f]{40,64}", commit):
+        return False
+    return _git(checkout, "cat-file", "-e", f"{commit}^{{commit}}") is not None
 
 
 @cache

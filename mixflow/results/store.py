@@ -3,89 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import re
 import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from mixflow.experiments.base import ROW_COLUMNS, Config, Result
+from mixflow.files import write_atomically
 from mixflow.results import files
+from mixflow.results.places import published_root, shown, working_root
+from mixflow.results.runs import (
+    DONE,
+    DamagedRunError,
+    StoredRun,
+    is_unfinished,
+    not_written,
+    read_run,
+)
 
-# In the order in which they are written; DONE, with their hashes, comes last.
-FILES = ("config.json", "rows.csv", "arrays.npz", "provenance.json")
-DONE = "DONE"
-LOCK = "lock.partial"  # held by the process that computes the run; .gitignore knows the ending
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*/[a-z0-9][a-z0-9.-]*")
 _DIGEST = re.compile(r"[0-9a-f]{12}")
-
-
-class StoreError(OSError):
-    """A result could not be written; nothing of it was left behind."""
-
-
-class DamagedRunError(ValueError):
-    """A stored run is cut or altered."""
-
-
-def find_checkout(start: Path | None = None) -> Path | None:
-    """Return the nearest folder upwards that holds ``_config.yml`` and ``book/``, if any."""
-    start = (start or Path.cwd()).resolve()
-    for folder in (start, *start.parents):
-        if (folder / "_config.yml").is_file() and (folder / "book").is_dir():
-            return folder
-    return None
-
-
-def default_root() -> Path:
-    """Return ``$MIXFLOW_RESULTS``, else the checkout's ``book/results``, else a local folder."""
-    if named := os.environ.get("MIXFLOW_RESULTS"):
-        return Path(named).expanduser()
-    checkout = find_checkout()
-    return checkout / "book" / "results" if checkout else Path("mixflow-results")
-
-
-@dataclass(frozen=True, eq=False)
-class StoredRun:
-    """One finished run, read back.
-
-    Attributes
-    ----------
-    experiment
-        Name of the experiment, ``paper/item``.
-    path
-        Directory of the run.
-    config
-        Field name -> value, as stored.
-    rows
-        Data frame with the columns of ``ROW_COLUMNS``.
-    provenance
-        What ``mixflow.results.provenance.collect`` recorded.
-    """
-
-    experiment: str
-    path: Path
-    config: dict[str, Any]
-    rows: pd.DataFrame
-    provenance: dict[str, Any]
-
-    @property
-    def digest(self) -> str:
-        """The 12 hex digits of the config, which name the directory."""
-        return self.path.name
-
-    @cached_property
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Named arrays, read when first asked for."""
-        return files.read_arrays(self.path / "arrays.npz")
 
 
 class Store:
@@ -97,27 +39,37 @@ class Store:
     Parameters
     ----------
     root
-        Folder of the store; by default ``$MIXFLOW_RESULTS``, else ``book/results`` of the
-        checkout around the working directory, else ``./mixflow-results``. It is made when
-        the first run is saved.
+        Folder that runs are written to, made when the first is saved. Without it, the store of
+        whoever works here: ``$MIXFLOW_RESULTS``, else ``results`` of the checkout around the
+        working directory, else ``./results``, on top of what the checkout has published.
+    published
+        Folder of published runs, which are read where `root` has none of its own, and never
+        written. None: there are none. Without `root` it is ``book/results`` of the checkout.
     """
 
-    def __init__(self, root: str | os.PathLike[str] | None = None) -> None:
-        self.root = Path(root) if root is not None else default_root()
+    def __init__(
+        self,
+        root: str | os.PathLike[str] | None = None,
+        published: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.root = working_root() if root is None else Path(root)
+        below = published_root() if root is None and published is None else published
+        same = below is not None and Path(below).resolve() == self.root.resolve()
+        self.published = None if below is None or same else Path(below)
 
     def directory(self, experiment_name: str, config: Config) -> Path:
-        """Return where the run of that config is, or would be.
+        """Return where the run of that config is written.
 
         Raises
         ------
         ValueError
             If the name is not of the form ``paper/item``.
         """
-        return self._folder(experiment_name) / config.digest()
+        return self.root / _checked(experiment_name) / config.digest()
 
     def is_done(self, experiment_name: str, config: Config) -> bool:
         """Say whether the run is there and intact; warn if it is there but damaged."""
-        return self._try_read(experiment_name, self.directory(experiment_name, config)) is not None
+        return self._find(experiment_name, config.digest(), type(config)) is not None
 
     def load(self, experiment_name: str, config: Config) -> StoredRun:
         """Return the stored run.
@@ -127,9 +79,9 @@ class Store:
         FileNotFoundError
             If it is not there, or damaged (then with a warning first).
         """
-        path = self.directory(experiment_name, config)
-        run = self._try_read(experiment_name, path)
+        run = self._find(experiment_name, config.digest(), type(config))
         if run is None:
+            path = self.directory(experiment_name, config)
             raise FileNotFoundError(
                 f"no finished run of {experiment_name} in {path}; "
                 f"compute it with 'mixflow run {experiment_name} --profile {config.profile}'"
@@ -165,22 +117,25 @@ class Store:
             path.mkdir(parents=True, exist_ok=True)
             _write_all(path, contents)
         except OSError as error:
-            raise _explain(error, path) from error
+            raise not_written(path, error) from error
         return read_run(experiment_name, path)
 
     def runs(self, experiment_name: str | None = None) -> Iterator[StoredRun]:
-        """Yield the intact runs, sorted by path; of one experiment or of all."""
-        for name, path in self.directories(experiment_name):
-            run = self._try_read(name, path)
+        """Yield the intact runs, sorted by name and digest; of one experiment or of all."""
+        found = {(name, path.name) for name, path in self.directories(experiment_name)}
+        for name, digest in sorted(found):
+            run = self._find(name, digest)
             if run is not None:
                 yield run
 
     def directories(self, experiment_name: str | None = None) -> Iterator[tuple[str, Path]]:
-        """Yield ``(experiment name, directory)`` of every run, intact or not, sorted."""
-        pattern = f"{self._folder(experiment_name).relative_to(self.root)}/*"
-        for path in sorted(self.root.glob(pattern)):
-            if path.is_dir() and _DIGEST.fullmatch(path.name):
-                yield path.parent.relative_to(self.root).as_posix(), path
+        """Yield ``(experiment name, path)`` of what is named as a run is, intact or not.
+
+        Those below `root` come first, then the published ones; each sorted.
+        """
+        folder = "*/*" if experiment_name is None else _checked(experiment_name)
+        for root in self._roots():
+            yield from self._named(root, folder)
 
     def rows(self, experiment_name: str) -> pd.DataFrame:
         """Return all rows of an experiment's finished runs in one frame.
@@ -199,72 +154,77 @@ class Store:
             return pd.DataFrame(columns=[*ROW_COLUMNS, "run"])
         return pd.concat(frames, ignore_index=True)
 
-    def _folder(self, experiment_name: str | None) -> Path:
-        if experiment_name is None:
-            return self.root / "*" / "*"
-        if not _NAME.fullmatch(experiment_name):
-            raise ValueError(f"experiment name {experiment_name!r} is not of the form paper/item")
-        return self.root / experiment_name
+    def is_published(self, run: StoredRun) -> bool:
+        """Say whether a run of this store is one of the published ones."""
+        return self.published is not None and run.path.is_relative_to(self.published)
 
-    def _try_read(self, experiment_name: str, path: Path) -> StoredRun | None:
+    def where(self) -> str:
+        """Return the folders that are read, for people."""
+        return " on top of ".join(shown(root) for root in self._roots())
+
+    def unpublished_note(self, digests: Collection[str]) -> str:
+        """Say how many of the runs with these digests are unpublished; empty where none is."""
+        if self.published is None:
+            return ""
+        own = {path.name: name for name, path in self._named(self.root, "*/*")}
+        runs = [self._find(own[digest], digest) for digest in own.keys() & set(digests)]
+        n = sum(run is not None and not self.is_published(run) for run in runs)
+        are = "is" if n == 1 else "are"
+        everything = f"the {len(set(digests))} runs shown"
+        return f"{n} of {everything} {are} unpublished, from {shown(self.root)}" if n else ""
+
+    def _roots(self) -> list[Path]:
+        return [self.root] if self.published is None else [self.root, self.published]
+
+    @staticmethod
+    def _named(root: Path, folder: str) -> Iterator[tuple[str, Path]]:
+        for path in sorted(root.glob(f"{folder}/*")):
+            name = path.parent.relative_to(root).as_posix()
+            if _DIGEST.fullmatch(path.name) and _NAME.fullmatch(name):
+                yield name, path
+
+    def _find(
+        self, experiment_name: str, digest: str, config: type[Config] | None = None
+    ) -> StoredRun | None:
+        """Return the intact run on top, or the published one where the two are equal."""
+        name = _checked(experiment_name)
+        paths = [root / name / digest for root in self._roots()]
+        if len(paths) > 1 and _same_result(*paths):
+            paths.reverse()
+        found = (self._try_read(name, path, config) for path in paths)
+        return next((run for run in found if run is not None), None)
+
+    def _try_read(
+        self, experiment_name: str, path: Path, config: type[Config] | None
+    ) -> StoredRun | None:
         for last_try in (False, True):
             if is_unfinished(path):
                 return None
             try:
-                return read_run(experiment_name, path)
+                run = read_run(experiment_name, path)
+                if config is not None and config.digest_of(run.config) != path.name:
+                    raise DamagedRunError(f"{path}: config.json is of another run")
+                return run
             except DamagedRunError as error:
                 # Another process may have finished saving since: look again before warning.
                 if last_try and not is_unfinished(path):
                     text = f"ignored a damaged result, it will be recomputed: {error}"
-                    warnings.warn(text, stacklevel=3)
+                    warnings.warn(text, stacklevel=4)
         return None
 
 
-def is_unfinished(path: Path) -> bool:
-    """Say whether a run is being computed or saved there, was interrupted, or never began."""
-    complete = (path / DONE).exists()
-    begun = complete or any((path / name).exists() for name in FILES)
-    return not begun or (not complete and (path / LOCK).exists())
+def _checked(experiment_name: str) -> str:
+    if not _NAME.fullmatch(experiment_name):
+        raise ValueError(f"experiment name {experiment_name!r} is not of the form paper/item")
+    return experiment_name
 
 
-def read_run(experiment_name: str, path: Path) -> StoredRun:
-    """Read the run in a directory and verify its hashes.
-
-    Raises
-    ------
-    DamagedRunError
-        If a file is missing, cut or altered; the message names it.
-    """
-    contents = _verified(path)
+def _same_result(one: Path, other: Path) -> bool:
+    """Say whether two directories hold one result: ``DONE`` has the hashes of all files."""
     try:
-        return StoredRun(
-            experiment=experiment_name,
-            path=path,
-            config=json.loads(contents["config.json"]),
-            rows=files.parse_rows(contents["rows.csv"]),
-            provenance=json.loads(contents["provenance.json"]),
-        )
-    except ValueError as error:
-        raise DamagedRunError(f"{path}: {error}") from error
-
-
-def _verified(path: Path) -> dict[str, bytes]:
-    try:
-        expected: dict[str, str] = json.loads((path / DONE).read_bytes())["sha256"]
-        contents = {name: (path / name).read_bytes() for name in FILES}
-    except FileNotFoundError as error:
-        missing = Path(error.filename).name
-        raise DamagedRunError(f"{path}: {missing} is missing (cut while saving?)") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DamagedRunError(f"{path}: unreadable ({error})") from None
-    for name, content in contents.items():
-        found = files.sha256(content)
-        if found != expected.get(name):
-            raise DamagedRunError(
-                f"{path}: {name} has sha256 {found[:12]}..., "
-                f"DONE says {str(expected.get(name))[:12]}... (truncated or edited?)"
-            )
-    return contents
+        return (one / DONE).read_bytes() == (other / DONE).read_bytes()
+    except OSError:
+        return False
 
 
 def _write_all(path: Path, contents: Mapping[str, bytes]) -> None:
@@ -272,23 +232,12 @@ def _write_all(path: Path, contents: Mapping[str, bytes]) -> None:
     (path / DONE).unlink(missing_ok=True)
     try:
         for name, content in contents.items():
-            files.write_atomically(path / name, content)
+            write_atomically(path / name, content)
     except OSError:
         for name in contents:
             with contextlib.suppress(OSError):
                 (path / name).unlink(missing_ok=True)
         raise
-
-
-def _explain(error: OSError, path: Path) -> StoreError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        remedy = "no space left on the disk; free some, or choose another with --results"
-    else:
-        remedy = f"{error.strerror or error}; choose a writable folder with --results"
-    return StoreError(
-        f"could not store the result in {path}: {remedy}. The same command continues "
-        "from the last checkpoint where there is one"
-    )
 
 
 def _scalar(value: Any) -> Any:

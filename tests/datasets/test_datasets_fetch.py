@@ -2,10 +2,11 @@ import hashlib
 import os
 import sys
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,13 @@ from mixflow.datasets import (
     DatasetError,
     DatasetFile,
     data_folder,
+    download,
     fetch,
     locate,
     verify,
 )
 from mixflow.datasets.catalogue import REGISTRY
-from mixflow.datasets.fetch import _pooch
+from mixflow.datasets.download import pooch as the_pooch
 
 CONTENT = b"1 2 3\n4 5 6\n"
 FLIPPED = bytes([CONTENT[0] ^ 1]) + CONTENT[1:]
@@ -241,7 +243,7 @@ def test_archive_without_the_member_or_broken(register, put, server, folders, na
     with zipfile.ZipFile(folders["served"] / "toy.zip", "w") as archive:
         archive.writestr("other.txt", CONTENT)
     put("served", b"not an archive", name="broken.zip")
-    with pytest.raises(DatasetError, match="download failed: .*(KeyError|BadZipFile)"):
+    with pytest.raises(DatasetError, match="serves (no zip archive|an archive without that mem)"):
         locate("toy", "toy.txt")
     assert not [path for path in folders["cache"].rglob("*") if path.is_file()]
 
@@ -250,8 +252,155 @@ def test_cache_that_cannot_be_written(register, put, server, folders):
     register(f"{server}/toy.txt")
     put("served", name="toy.txt")
     (folders["cache"] / "toy").write_text("a file where the folder should be")
-    with pytest.raises(DatasetError, match="download failed: "):
+    with pytest.raises(DatasetError, match="was not saved: .*/toy cannot be written"):
         locate("toy", "toy.txt")
+
+
+@pytest.fixture
+def faulty(monkeypatch):
+    """Return a function that serves ``toy.txt`` after some faults, and counts the requests."""
+    monkeypatch.setattr(download, "WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(download, "READ_SECONDS", 0.3)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    running = []
+
+    def serve(*faults):
+        asked, left = [], list(faults)
+
+        class Faulty(BaseHTTPRequestHandler):
+            def do_GET(self):
+                asked.append(self.path)
+                (left.pop(0) if left else good)(self)
+
+            def log_message(self, *args):
+                pass
+
+        http = ThreadingHTTPServer(("127.0.0.1", 0), Faulty)
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        running.append((http, thread))
+        return f"http://127.0.0.1:{http.server_port}/toy.txt", asked
+
+    yield serve
+    for http, thread in running:
+        http.shutdown()
+        thread.join()
+        http.server_close()
+
+
+def answer(request, code=200, content=CONTENT, length=None):
+    request.send_response(code)
+    request.send_header("Content-Length", str(len(content) if length is None else length))
+    request.end_headers()
+    request.wfile.write(content)
+
+
+def good(request):
+    answer(request)
+
+
+def busy(request):
+    answer(request, 503, b"")
+
+
+def cut(request):
+    answer(request, content=CONTENT[:4], length=len(CONTENT))
+    request.close_connection = True
+
+
+def short(request):
+    answer(request, content=CONTENT[:4])
+
+
+def silent(request):
+    time.sleep(0.6)
+
+
+def hung_up(request):
+    request.connection.close()
+
+
+@pytest.mark.parametrize("fault", [busy, cut, short, silent, hung_up])
+def test_a_fault_that_passes_is_followed_by_further_tries(register, folders, faulty, fault, capsys):
+    url, asked = faulty(fault, fault)
+    register(url)
+    path = locate("toy", "toy.txt")
+    assert path.read_bytes() == CONTENT
+    assert len(asked) == 3
+    assert os.listdir(path.parent) == ["toy.txt"]
+    assert "the next try is in 0.02 s" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (busy, "answered 503 Service Unavailable"),
+        (silent, "did not answer in time"),
+        (hung_up, "broke off"),
+        (cut, "broke off"),
+    ],
+)
+def test_a_fault_that_does_not_pass_is_told_in_words(register, folders, faulty, fault, words):
+    url, asked = faulty(*[fault] * 9)
+    item = register(url)
+    with pytest.raises(DatasetError) as caught:
+        locate("toy", "toy.txt")
+    message = str(caught.value)
+    assert message.endswith(f"  download failed: {url} {words} (tried 3 times)")
+    assert len(asked) == 3
+    second = message.splitlines()[1]
+    assert second.startswith("Put a copy where it is looked for, or run `mixflow data fetch toy`")
+    assert "MIXFLOW_DATA" in second
+    assert item.sha256 in message
+    assert str(folders["data"] / "toy" / "toy.txt") in message
+    assert "HTTPConnection" not in message
+    assert not [path for path in folders["cache"].rglob("*") if path.is_file()]
+
+
+def missing(request):
+    answer(request, 404, b"")
+
+
+def other(request):
+    answer(request, content=FLIPPED)
+
+
+@pytest.mark.parametrize(("fault", "words"), [(missing, "answered 404"), (other, "another file")])
+def test_what_no_further_try_mends_is_asked_once(register, folders, faulty, fault, words):
+    url, asked = faulty(fault)
+    register(url)
+    with pytest.raises(DatasetError, match=words):
+        locate("toy", "toy.txt")
+    assert len(asked) == 1
+
+
+def test_no_network_is_told_in_words(register, folders):
+    register(NOWHERE, "http://no.such.host.invalid/toy.txt")
+    began = time.monotonic()
+    with pytest.raises(DatasetError) as caught:
+        locate("toy", "toy.txt")
+    assert str(caught.value).count("could not be reached (no network?)") == 2
+    assert time.monotonic() - began < 10
+
+
+def test_a_full_disk_is_told_in_words(register, put, server, monkeypatch):
+    register(f"{server}/toy.txt")
+    put("served", name="toy.txt")
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DatasetError, match="no space left for .*toy"):
+        locate("toy", "toy.txt")
+
+
+def test_what_killed_downloads_left_is_swept(register, put, server, folders):
+    register(f"{server}/toy.txt")
+    put("served", name="toy.txt")
+    for left in ("tmp1a2b_3c4", ".toy.txt.a1b2.partial"):
+        put("cache", b"left", f"toy/{left}")
+    assert os.listdir(locate("toy", "toy.txt").parent) == ["toy.txt"]
 
 
 def test_sidecar_counts_for_rebuildable_files_only(register, put):
@@ -277,6 +426,6 @@ def test_pooch_does_not_ask_for_widgets(tmp_path, monkeypatch, recwarn):
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "pooch")
-    assert _pooch().__file__ == str(tmp_path / "pooch.py")
+    assert the_pooch().__file__ == str(tmp_path / "pooch.py")
     assert [str(warning.message) for warning in recwarn] == ["another"]
     del sys.modules["pooch"]

@@ -1,10 +1,13 @@
+import errno
 import fcntl
+from dataclasses import replace
 
 import pytest
 
 from mixflow.experiments import ParameterError
-from mixflow.experiments.runner import LOCK, BusyError, execute
-from mixflow.results import Store
+from mixflow.experiments.runner import BusyError, execute
+from mixflow.results import Store, StoreError
+from mixflow.results.runs import DONE, FILES, LOCK
 
 
 @pytest.fixture
@@ -92,7 +95,62 @@ def test_absent_gpu(toy, store, monkeypatch):
     assert toy.calls == 0
 
 
-def test_runs_without_file_locks(monkeypatch, toy, store):
-    monkeypatch.setattr("mixflow.experiments.runner.fcntl", None)
+def leave(directory, *names):
+    """Leave what a kill leaves, as nobody has it locked."""
+    for name in names:
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text("left")
+
+
+LEFT = (LOCK, "checkpoint/fit.safetensors", ".rows.csv.a1b2.partial", "checkpoint/.x.c3.partial")
+
+
+def test_leftovers_beside_a_finished_run_are_swept(toy, store):
+    run = execute(toy.experiment, toy.config(), store)
+    leave(run.path, *LEFT)
     execute(toy.experiment, toy.config(), store)
+    assert sorted(path.name for path in run.path.iterdir()) == sorted([*FILES, DONE])
     assert toy.calls == 1
+
+
+def test_leftovers_of_a_killed_run_are_swept_by_the_one_that_goes_on(toy, store):
+    directory = store.directory(toy.name, toy.config())
+    leave(directory, LOCK, ".rows.csv.a1b2.partial", "checkpoint/.x.c3.partial", "rows.csv")
+    run = execute(toy.experiment, toy.config(), store)
+    assert sorted(path.name for path in directory.iterdir()) == sorted([*FILES, DONE])
+    assert run.provenance["resumed"] is False  # a temporary file is no checkpoint
+
+
+def test_a_published_run_is_not_computed_again(toy, tmp_path):
+    execute(toy.experiment, toy.config(), Store(tmp_path / "published"))
+    store = Store(tmp_path / "results", tmp_path / "published")
+    run = execute(toy.experiment, toy.config(), store)
+    assert (toy.calls, run.path.is_relative_to(store.published)) == (1, True)
+    assert not store.root.exists()
+    run = execute(toy.experiment, toy.config(), store, force=True)
+    assert (toy.calls, run.path.is_relative_to(store.root)) == (2, True)
+
+
+def chained():
+    try:
+        raise OSError(errno.ENOSPC, "No space left on device")
+    except OSError as error:
+        raise RuntimeError("the checkpoint was not written") from error
+
+
+def foreign():
+    raise RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+
+@pytest.mark.parametrize("fail", [chained, foreign])
+def test_a_disk_that_becomes_full_while_a_run_computes(toy, store, fail):
+    experiment = replace(toy.experiment, run=lambda config, context: fail())
+    with pytest.raises(StoreError, match="no space left on the disk; free some.*--results"):
+        execute(experiment, toy.config(), store)
+    assert not store.root.exists()
+
+
+def test_a_folder_that_cannot_be_written(toy, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="--results"):
+        execute(toy.experiment, toy.config(), Store(tmp_path / "file"))

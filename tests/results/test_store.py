@@ -1,5 +1,7 @@
 import errno
+import json
 import os
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -7,7 +9,9 @@ import pytest
 
 from mixflow.experiments.base import Result
 from mixflow.results import Store, StoreError, files, find_checkout
-from mixflow.results.store import DONE, FILES, LOCK, default_root
+from mixflow.results import store as store_module
+from mixflow.results.places import working_root
+from mixflow.results.runs import DONE, FILES, LOCK, DamagedRunError
 
 
 @pytest.fixture
@@ -96,7 +100,7 @@ def test_truncated_files_count_as_not_there(store, toy, name):
 
 @pytest.mark.parametrize("written", range(1, 5))
 def test_a_kill_between_files_leaves_no_run(store, toy, monkeypatch, written):
-    config, real, count = toy.config(), files.write_atomically, 0
+    config, real, count = toy.config(), store_module.write_atomically, 0
 
     def kill(path, content):
         nonlocal count
@@ -105,7 +109,7 @@ def test_a_kill_between_files_leaves_no_run(store, toy, monkeypatch, written):
             raise KeyboardInterrupt
         real(path, content)
 
-    monkeypatch.setattr(files, "write_atomically", kill)
+    monkeypatch.setattr(store_module, "write_atomically", kill)
     with pytest.raises(KeyboardInterrupt):
         save(store, toy)
     with pytest.warns(UserWarning, match="is missing"):
@@ -176,14 +180,127 @@ def test_names_cannot_leave_the_root(store, toy):
         store.directory("../x", toy.config())
 
 
-def test_default_root(tmp_path, monkeypatch):
+def checkout(folder):
+    """Make a folder look like a checkout, and return its folder of published results."""
+    (folder / "_config.yml").touch()
+    (folder / "book" / "deep").mkdir(parents=True)
+    return folder / "book" / "results"
+
+
+def test_working_root(tmp_path, monkeypatch):
     monkeypatch.delenv("MIXFLOW_RESULTS", raising=False)
     monkeypatch.chdir(tmp_path)
     if find_checkout() is None:
-        assert default_root().as_posix() == "mixflow-results"
-    (tmp_path / "_config.yml").touch()
-    (tmp_path / "book" / "deep").mkdir(parents=True)
+        assert working_root().as_posix() == "results"
+        assert Store().published is None
+    published = checkout(tmp_path)
     monkeypatch.chdir(tmp_path / "book" / "deep")
-    assert default_root() == tmp_path.resolve() / "book" / "results"
+    assert (Store().root, Store().published) == (tmp_path.resolve() / "results", published)
     monkeypatch.setenv("MIXFLOW_RESULTS", "elsewhere")
-    assert default_root().as_posix() == "elsewhere"
+    assert Store().root.as_posix() == "elsewhere"
+    monkeypatch.setenv("MIXFLOW_RESULTS", str(published))
+    assert (Store().root, Store().published) == (published, None)
+
+
+@pytest.fixture
+def layers(tmp_path, toy):
+    """A store on top of one published run, seed 0."""
+    save(Store(tmp_path / "published"), toy)
+    return Store(tmp_path / "results", tmp_path / "published")
+
+
+def test_a_published_run_counts_as_done(layers, toy):
+    assert layers.is_done(toy.name, toy.config())
+    assert layers.is_published(layers.load(toy.name, toy.config()))
+    assert not layers.is_done(toy.name, toy.config(seed=1))
+    assert not layers.root.exists()
+
+
+def test_runs_of_both_layers(layers, toy):
+    save(layers, toy, seed=1)
+    assert [layers.is_published(run) for run in layers.runs(toy.name)].count(False) == 1
+    assert set(layers.rows(toy.name)["seed"]) == {0, 1}
+    assert [path.parents[2] for _, path in layers.directories()] == [layers.root, layers.published]
+    assert len(list(Store(layers.root).runs())) == 1
+
+
+def test_the_note_counts_what_is_shown(layers, toy):
+    published = toy.config().digest()
+    (other, _), (third, _) = (save(layers, toy, seed=seed) for seed in (1, 2))
+    assert layers.unpublished_note([published]) == ""
+    note = layers.unpublished_note([published, other.digest(), other.digest()])
+    assert note == f"1 of the 2 runs shown is unpublished, from {layers.root}"
+    assert "2 of the 2 runs shown are" in layers.unpublished_note([other.digest(), third.digest()])
+    assert Store(layers.root).unpublished_note([other.digest()]) == ""
+
+
+def test_a_run_of_ones_own_is_on_top_unless_it_is_the_published_one(layers, toy):
+    config, run = save(layers, toy)  # the same result
+    assert layers.is_published(layers.load(toy.name, config))
+    layers.save(toy.name, config, Result(toy.rows(config)), {"seconds": 2.0})
+    found = layers.load(toy.name, config)
+    assert (found.path, found.provenance) == (run.path, {"seconds": 2.0})
+    assert not layers.is_published(found)
+    assert len(list(layers.runs())) == 1
+    (run.path / "rows.csv").write_text("cut")
+    with pytest.warns(UserWarning, match="damaged"):
+        assert layers.is_published(layers.load(toy.name, config))
+
+
+def nested(levels):
+    return b'{"a":' + b"[" * levels + b"]" * levels + b"}"
+
+
+ODD = {
+    "list": b"[]",
+    "null": b"null",
+    "deep": nested(100_000),
+    "nested": nested(60),
+    "not UTF-8": b"\xff\xfe{",
+    "long number": b"9" * 10_000,
+    "empty": b"",
+    "NUL": b"\0",
+}
+
+
+@pytest.mark.parametrize("content", ODD.values(), ids=ODD.keys())
+@pytest.mark.parametrize("name", [*FILES, DONE])
+@pytest.mark.parametrize("signed", [False, True])
+def test_one_odd_file_spoils_no_other_run(store, toy, name, content, signed):
+    save(store, toy)
+    _, run = save(store, toy, seed=1)
+    (run.path / name).write_bytes(content)
+    if signed and name != DONE:
+        hashes = json.loads((run.path / DONE).read_bytes())
+        hashes["sha256"][name] = files.sha256(content)
+        (run.path / DONE).write_text(json.dumps(hashes))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        intact = [run.config["seed"] for run in store.runs()]
+        assert len(store.rows(toy.name))
+    if name == "arrays.npz" and signed:  # read when first asked for
+        with pytest.raises(DamagedRunError, match="arrays.npz"):
+            run.__class__(run.experiment, run.path, {}, run.rows, {}).arrays  # noqa: B018
+    else:
+        assert intact == [0]
+        assert all(str(run.path) in str(warning.message) for warning in caught)
+        assert caught
+
+
+def test_odd_things_where_runs_should_be(store, toy):
+    save(store, toy)
+    _, run = save(store, toy, seed=1)
+    folder = run.path.parent
+    (run.path / "rows.csv").unlink()
+    (run.path / "rows.csv").mkdir()
+    (folder / ("0" * 12)).symlink_to(folder / ("0" * 12))
+    (folder / ("1" * 12)).write_text("a file")
+    (folder / ("2" * 12)).mkdir()
+    (folder / ("2" * 12) / DONE).mkdir()
+    (folder / "notes.txt").write_text("not named as a run is")
+    (store.root / "loop").symlink_to(store.root)
+    os.mkdir(os.fsencode(store.root) + b"/\xff")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert [run.config["seed"] for run in store.runs()] == [0]
+    assert len({str(warning.message) for warning in caught}) == 4

@@ -18,9 +18,10 @@ from mixflow.experiments.models import pack
 from mixflow.experiments.vmonf.methods import Fitted, fit, samples_by_component, uses_labels
 from mixflow.experiments.vmonf.recipes import BASELINES, Model, recipe
 from mixflow.experiments.vmonf.sets import Plane, PlaneSet, draw
+from mixflow.files import write_atomically
 from mixflow.metrics import components_in_use, integral_2d, matched_accuracy, separation
 from mixflow.metrics.integration import plane as grid_around
-from mixflow.results.files import arrays_bytes, read_arrays, write_atomically
+from mixflow.results.files import arrays_bytes, read_arrays
 
 Start = Literal["kmeans", "random", "labels", "spectral"]
 N_FRAMES, N_CURVE = 48, 2000

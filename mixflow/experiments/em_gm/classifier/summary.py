@@ -13,7 +13,7 @@ from mixflow.experiments.em_gm.classifier.doubt import FITTED, SCALED
 from mixflow.experiments.em_gm.classifier.growth import ADDED, ANEW
 from mixflow.experiments.em_gm.classifier.missing import IMPUTED, MARGINAL
 from mixflow.experiments.em_gm.classifier.models import FLOWS, GAUSSIANS
-from mixflow.results.store import StoredRun
+from mixflow.results.runs import StoredRun
 from mixflow.results.text import mean_and_sd
 
 # What models are called where the page names them.

@@ -15,7 +15,7 @@ from mixflow.experiments.em_gm.images.models import ADDITIONS
 from mixflow.experiments.em_gm.images.resizing import PADDED, RESIZED
 from mixflow.experiments.em_gm.images.summary import published
 from mixflow.results import Target
-from mixflow.results.store import StoredRun
+from mixflow.results.runs import StoredRun
 from mixflow.results.text import mean_and_sd
 
 PLAIN, BOTH, BY_MUON = "Glow", "both", "Glow, by Muon"

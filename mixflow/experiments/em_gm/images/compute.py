@@ -13,7 +13,7 @@ from mixflow.experiments.em_gm.images.measures import cost_of_pass
 from mixflow.experiments.em_gm.images.summary import published
 from mixflow.experiments.em_gm.images.table_1 import Images
 from mixflow.results import Target
-from mixflow.results.store import StoredRun
+from mixflow.results.runs import StoredRun
 
 EQUAL_WITHIN = 1.01  # ratio of FLOPs
 PUBLISHED_EPOCHS = 400

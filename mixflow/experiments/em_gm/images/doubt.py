@@ -16,7 +16,7 @@ from mixflow.experiments.base import Config, Experiment, Result, RunContext
 from mixflow.experiments.em_gm.images import table_1
 from mixflow.experiments.em_gm.images.data import TITLES, ImageSetName, load_images, nll_per_pixel
 from mixflow.experiments.em_gm.images.mixtures import rebuilt
-from mixflow.results.store import StoredRun
+from mixflow.results.runs import StoredRun
 
 NAME = "em-gm/image-doubt"
 # What is shown to a model of each set; digits are shown as negatives.

@@ -11,7 +11,7 @@ from mixflow.experiments.em_gm.images.compute import single_flows, value_of
 from mixflow.experiments.em_gm.images.data import TITLES
 from mixflow.experiments.em_gm.images.summary import published_gains
 from mixflow.results import Target
-from mixflow.results.store import StoredRun
+from mixflow.results.runs import StoredRun
 
 NAME = "em-gm/equal-steps"
 K = 3

@@ -17,7 +17,8 @@ from mixflow import datasets
 from mixflow.experiments.base import Config, Experiment, Profile, Result, RunContext
 from mixflow.experiments.em_gm.images.feature_network import FeatureNetwork
 from mixflow.experiments.models import pack_weights, unpack_weights
-from mixflow.results.store import Store, StoredRun
+from mixflow.results.runs import StoredRun
+from mixflow.results.store import Store
 from mixflow.training.checkpoints import digest
 from mixflow.training.loop import fit
 from mixflow.training.objective import LoopSettings, Objective

@@ -13,7 +13,7 @@ from mixflow.experiments.base import Config, Experiment, Result, RunContext
 from mixflow.experiments.em_gm.images import features, table_1
 from mixflow.experiments.em_gm.images.data import ImageSetName
 from mixflow.experiments.em_gm.images.feature_network import FeatureNetwork
-from mixflow.results.store import StoredRun
+from mixflow.results.runs import StoredRun
 
 Model = Literal["GenMM", "LatMM"]
 DATASETS: dict[str, tuple[ImageSetName, ...]] = {"smoke": ("digits",)}

@@ -23,7 +23,7 @@ from mixflow.experiments.em_gm.images.table_1 import Images
 from mixflow.experiments.models import unpack_weights
 from mixflow.mixtures import GenMM
 from mixflow.results import Target
-from mixflow.results.store import StoredRun
+from mixflow.results.runs import StoredRun
 
 NAME = "em-gm/further-epochs"
 # How this flow is trained, which says nothing of how table I's was.

@@ -6,7 +6,7 @@ from mixflow.experiments.em_gm.images import table_1
 from mixflow.experiments.em_gm.images.models import new_flow
 from mixflow.experiments.models import unpack_weights
 from mixflow.mixtures import GenMM, LatMM
-from mixflow.results.store import StoredRun
+from mixflow.results.runs import StoredRun
 
 
 def rebuilt(run: StoredRun) -> GenMM:

@@ -14,7 +14,7 @@ from mixflow.experiments.em_gm.images.data import TITLES, load_images
 from mixflow.experiments.em_gm.images.measures import COPIES
 from mixflow.experiments.em_gm.images.summary import COPIED, gains, published, published_gains
 from mixflow.results import Target
-from mixflow.results.store import StoredRun
+from mixflow.results.runs import StoredRun
 from mixflow.results.verdicts import TOLERANCES
 
 MISSING = (

@@ -10,7 +10,7 @@ import pandas as pd
 
 from mixflow.experiments.em_gm.table_2.data import load_cell, validation_rows
 from mixflow.experiments.em_gm.table_2.summary import CHOSEN, OURS, PROTOCOLS
-from mixflow.results.store import StoredRun
+from mixflow.results.runs import StoredRun
 
 LATEST = "latest within one standard error"
 

@@ -1,0 +1,60 @@
+"""``mixflow notebook``."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mixflow.cli.options import Parameters, Results, examples, open_store
+
+EXAMPLES = examples(
+    "mixflow notebook 02_em_gm_letter",
+    "mixflow notebook 02_em_gm_letter -p profile=smoke",
+    "mixflow notebook notebooks/01_five_lines.py -p n_components=4 --out /tmp/pages",
+)
+
+
+def notebook(
+    name: Annotated[str, typer.Argument(help="Path, or name in the folder notebooks/.")],
+    parameter: Parameters = None,
+    profile: Annotated[str | None, typer.Option(help="Short for -p profile=PROFILE.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            show_default=False,
+            help="Folder for the executed notebook [default: pages, below your runs]. The book's "
+            "own, book/executed, takes pages as they are written and shows published runs alone.",
+        ),
+    ] = None,
+    results: Results = None,
+) -> None:
+    """Execute a notebook of the book, with other parameters if you like.
+
+    It shows your runs on top of the published ones, and says how many are unpublished.
+    """
+    from mixflow.cli.values import parse_parameters
+    from mixflow.executed import NotebookError, find_notebook
+    from mixflow.experiments import ParameterError
+    from mixflow.notebooks import check, run_notebook
+
+    values = parse_parameters(parameter or (), axes=False)
+    if profile is not None:
+        values["profile"] = profile
+    folder = open_store(results).root
+    out = out or folder / "pages"
+    try:
+        source = find_notebook(name)
+        check(source, out, values)
+    except NotebookError as error:
+        raise ParameterError(str(error)) from None
+    show = sys.stderr.isatty()  # a page takes longer than five seconds
+    page = run_notebook(source, out=out, parameters=values, results=folder, progress=show)
+    quoted = shlex.quote(str(page))
+    typer.echo(page)
+    typer.echo(f"open it: jupyter lab {quoted}, or make a web page of it: ", nl=False)
+    typer.echo(f"jupyter nbconvert --to html {quoted}")
