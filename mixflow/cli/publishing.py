@@ -48,7 +48,7 @@ def publish_all(
     found = candidates(root, rules, experiments, only)
     for digest in set(only) - {candidate.path.name for candidate in found}:
         raise ParameterError(f"no run {digest!r} in {shown(root)}; --dry-run lists those there")
-    _report(found, root, dry_run)
+    _report(found, root)
     dirty = _dirty(checkout)
     if dirty:
         typer.echo(dirty, err=True)
@@ -57,7 +57,8 @@ def publish_all(
     wanted = [candidate for candidate in found if candidate.action not in ("", BEFORE)]
     if found:
         publish(wanted, rules.published)
-    typer.echo(f"{len(wanted)} published; 'git add {PUBLISHED}' makes them part of the next commit")
+    if wanted:
+        typer.echo(f"published; 'git add {PUBLISHED}' makes it part of the next commit")
     return all(candidate.action for candidate in found)
 
 
@@ -71,7 +72,7 @@ def _dirty(checkout: Path) -> str:
     return ""
 
 
-def _report(found: Sequence[Candidate], root: Path, dry_run: bool) -> None:
+def _report(found: Sequence[Candidate], root: Path) -> None:
     if not found:
         typer.echo(f"no runs in {shown(root)}; make some with 'mixflow run'")
         return
@@ -86,8 +87,6 @@ def _report(found: Sequence[Candidate], root: Path, dry_run: bool) -> None:
     typer.echo(table(pd.DataFrame(lines)))
     refused = sum(not candidate.action for candidate in found)
     before = sum(candidate.action == BEFORE for candidate in found)
-    would = " would be" if dry_run else ""
     typer.echo(
-        f"\n{len(found) - refused - before}{would} to publish, {refused} refused, "
-        f"{before} published before"
+        f"\n{len(found) - refused - before} to publish, {refused} refused, {before} published before"
     )

@@ -79,10 +79,8 @@ def is_unfinished(path: Path) -> bool:
     """Say whether a run is being computed or saved there, was interrupted, or never began."""
     try:
         there = set(os.listdir(path))
-    except FileNotFoundError:
-        return True
     except OSError:
-        return False  # reading it says what is wrong
+        return not os.path.lexists(path)  # of what is there, reading says what is wrong
     begun = not there.isdisjoint({DONE, *FILES})
     return not begun or (DONE not in there and LOCK in there)
 
@@ -124,7 +122,10 @@ def verified(path: Path) -> dict[str, bytes]:
     except FileNotFoundError as error:
         missing = Path(error.filename).name
         raise DamagedRunError(f"{path}: {missing} is missing (cut while saving?)") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        name = Path(error.filename or path).name
+        raise DamagedRunError(f"{path}: unreadable ({name}: {error.strerror})") from None
+    except ValueError as error:
         raise DamagedRunError(f"{path}: unreadable ({error})") from None
     for name, content in contents.items():
         found = hashlib.sha256(content).hexdigest()

@@ -67,7 +67,7 @@ def test_a_finished_run_is_copied_whole(checkout, finished):
     run = finished()
     output = call("toy/table-1").output
     assert f"{run.digest}  toy/table-1  publish" in output
-    assert "1 published; 'git add book/results'" in output
+    assert "1 to publish, 0 refused, 0 published before\npublished; 'git add" in output
     (there,) = (path.parent for path in published(checkout))
     assert there == checkout / "book" / "results" / "toy" / "table-1" / run.digest
     assert {path.name: path.read_bytes() for path in there.iterdir()} == {
@@ -82,7 +82,7 @@ def test_a_finished_run_is_copied_whole(checkout, finished):
 def test_a_dry_run_says_and_does_nothing(checkout, finished):
     finished()
     finished(profile="smoke")
-    assert "1 would be to publish, 1 refused" in call("--dry-run").output
+    assert "1 to publish, 1 refused" in call("--dry-run").output
     assert not (checkout / "book" / "results").exists()
 
 
@@ -106,7 +106,7 @@ def test_what_is_refused(checkout, finished, values, words):
     finished(seed=1)
     output = call(code=1).output
     assert f"refused: {words}" in " ".join(output.split()) or words in output
-    assert "1 published" in output
+    assert "1 to publish, 1 refused" in output
     assert len(published(checkout)) == 1
 
 
@@ -126,13 +126,14 @@ def test_damaged_and_unfinished_runs_are_refused(checkout, finished):
     output = call(code=1).output
     assert output.count("refused: damaged") == 3
     assert "refused: not finished: being computed, or interrupted" in output
-    assert "0 published" in output
+    assert "0 to publish, 4 refused, 0 published before\n" in output
+    assert "git add" not in output
     assert not published(checkout)
 
 
 def test_a_run_that_is_named_need_be_no_point_of_a_plan(checkout, finished):
     run, smoke = finished(n_components=3), finished(profile="smoke")
-    assert "1 published" in call("--only", run.digest).output
+    assert "\npublished; " in call("--only", run.digest).output
     assert "a smoke run" in call("--only", smoke.digest, code=1).output
     assert "no run '000'" in call("--only", "000", code=2).output
     assert len(published(checkout)) == 1

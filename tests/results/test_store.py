@@ -287,6 +287,14 @@ def test_one_odd_file_spoils_no_other_run(store, toy, name, content, signed):
         assert caught
 
 
+def test_a_root_that_is_a_file_has_no_runs(tmp_path, toy, recwarn):
+    (tmp_path / "file").write_text("")
+    store = Store(tmp_path / "file")
+    assert not store.is_done(toy.name, toy.config())
+    assert not list(store.runs())
+    assert not recwarn.list
+
+
 def test_odd_things_where_runs_should_be(store, toy):
     save(store, toy)
     _, run = save(store, toy, seed=1)
