@@ -153,6 +153,7 @@ def test_a_claim_stands_with_its_test_and_what_would_settle_it(toy, results, mon
     line = {name: getattr(claim, name) for name in KEYS}
     line |= {"kind": "shortfall", "reason": "1 seed", "settles": "3 seeds or more", "seeds": 1}
     line |= {"published": 0.0, "ours": 0.0, "spread": 0.0, "hint": "one seed", "chance": 0.04}
+    line |= {"runs": ""}
     both = [{**line, "protocol": p, "verdict": "does not hold"} for p in PROTOCOLS]
     monkeypatch.setattr("mixflow.pages.status_table", lambda *_: pd.DataFrame(both))
     shown = verdict_table(results, [claim])
