@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,6 +21,8 @@ KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "nam
 _VOLATILE_NOTEBOOK = {"papermill", "jupytext", "language_info"}
 _VOLATILE_CELL = {"papermill", "execution", "ExecuteTime", "lines_to_next_cell"}
 _TAG = re.compile(r"<(?=/?[A-Za-z][^<>]*>|!--)")
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+(?=>)")
+_STYLED = re.compile(r'<table id="(T_[0-9a-f]{5})"')  # of pandas
 _CELL_FILE = re.compile(r"\S*ipykernel_\d+[/\\]\d+\.py")
 
 
@@ -96,6 +99,7 @@ def clean(notebook: Any) -> Any:
         if cell.cell_type == "code":
             cell["execution_count"] = None
             cell["outputs"] = _clean_outputs(cell.outputs)
+    _name_by_order(notebook)
     return notebook
 
 
@@ -115,6 +119,19 @@ def _clean_outputs(outputs: list[Any]) -> list[Any]:
             output.data["text/markdown"] = _TAG.sub("&lt;", output.data["text/markdown"])
         merged.append(output)
     return merged
+
+
+def _name_by_order(notebook: Any) -> None:
+    """Replace the random names of styled tables, and drop the addresses of objects."""
+    number = itertools.count()
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            data = output.get("data", {})
+            if "text/plain" in data:
+                data["text/plain"] = _ADDRESS.sub("", data["text/plain"])
+            if found := _STYLED.search(data.get("text/html", "")):
+                name = f"T_{next(number):05d}"
+                data["text/html"] = data["text/html"].replace(found[1], name)
 
 
 def _sha256(source: Path) -> str:

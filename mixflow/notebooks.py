@@ -20,6 +20,7 @@ from mixflow.experiments import ParameterError, find
 from mixflow.experiments.base import PROFILES
 from mixflow.files import SUFFIX, write_atomically
 from mixflow.locks import held
+from mixflow.missing import CellError, Missing
 from mixflow.results.places import RESULTS_VARIABLE, working_root
 
 if TYPE_CHECKING:
@@ -223,12 +224,11 @@ def _is_literal(value: Any) -> bool:
 
 
 def _inject(notebook: Any, values: Mapping[str, Any]) -> None:
-    """Put a cell with the given values after the parameters cell, as papermill would."""
+    """Put a cell with the given values after the parameters cell."""
     import nbformat.v4
 
     if not values:
         return
-    # Ours: papermill's own is formatted differently when black happens to be installed.
     lines = ["# Given for this run", *(f"{name} = {value!r}" for name, value in values.items())]
     cell = nbformat.v4.new_code_cell("\n".join(lines), metadata={"tags": ["injected-parameters"]})
     tagged = ["parameters" in cell.metadata.get("tags", []) for cell in notebook.cells]
@@ -252,7 +252,11 @@ def _execute(
             progress_bar=progress,
             start_timeout=180,
             kernel_manager_class=_own_kernel_manager(environment),
+            allow_errors=True,  # the next line decides
+            on_cell_error=Missing().note_or_fail,
         )
+    except CellError as error:
+        what = str(error)
     except papermill.PapermillExecutionError as error:
         first_line = (error.source.strip() or "(empty)").splitlines()[0]
         what = f"cell {error.cell_index + 1} ({first_line!r}) failed: {error.ename}: {error.evalue}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import base64
+import contextlib
 import copy
 import shutil
 import tempfile
@@ -24,6 +25,7 @@ from mixflow.experiments.base import PROFILES
 from mixflow.results import Store, Target, load_targets, status_table
 from mixflow.results.runs import StoredRun
 from mixflow.results.side_by_side import MARKS, NAMES, side_by_side
+from mixflow.results.store import rows_of
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
@@ -64,7 +66,7 @@ class Page:
         if self.fresh:
             self.runs, self.profile = self._run(store, profile, parameters), profile
         self.store = store
-        self.rows: pd.DataFrame = self._with(self.runs, store.rows(experiment)).rows
+        self.rows = _rows(self.runs)
 
     def _stored(self, store: Store) -> tuple[list[StoredRun], str]:
         """Return the stored runs of the plan at the profile that has most of its own.
@@ -82,8 +84,11 @@ class Page:
 
     def _planned(self, store: Store, profile: str) -> list[StoredRun]:
         """Return the stored runs of a profile's plan."""
-        name, configs = self.experiment.name, self.experiment.configs(profile)
-        return [store.load(name, config) for config in configs if store.is_done(name, config)]
+        found = []
+        for config in self.experiment.configs(profile):
+            with contextlib.suppress(FileNotFoundError):
+                found.append(store.load(self.experiment.name, config))
+        return found
 
     def _run(self, store: Store, profile: str, parameters: dict[str, Any]) -> list[StoredRun]:
         from mixflow.experiments.runner import awaited
@@ -94,19 +99,16 @@ class Page:
     def of(self, **values: Any) -> Page:
         """Return the page narrowed to the runs whose config has these values."""
         runs = [run for run in self.runs if values.items() <= run.config.items()]
-        return self._with(runs, self.rows)
+        page, digests = copy.copy(self), {run.digest for run in runs}
+        page.runs = runs
+        page.rows = self.rows[self.rows["run"].isin(digests)].reset_index(drop=True)
+        return page
 
     def at(self, profile: str) -> Page:
         """Return the page of the stored runs of another profile's plan; there may be none."""
-        runs = self._planned(self.store, profile)
-        page = self._with(runs, self.store.rows(self.experiment.name))
-        page.profile = profile
-        return page
-
-    def _with(self, runs: list[StoredRun], rows: pd.DataFrame) -> Page:
         page = copy.copy(self)
-        page.runs, digests = runs, {run.digest for run in runs}
-        page.rows = rows[rows["run"].isin(digests)].reset_index(drop=True)
+        page.runs, page.profile = self._planned(self.store, profile), profile
+        page.rows = _rows(page.runs)
         return page
 
     # Numbers ---------------------------------------------------------------------------------
@@ -254,6 +256,11 @@ def _part(record: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _each(values: Iterable[Any]) -> str:
     return ", ".join(sorted({str(value) for value in values}))
+
+
+def _rows(runs: Sequence[StoredRun]) -> pd.DataFrame:
+    """Return the rows in the order of the store, whatever that of the plan."""
+    return rows_of(sorted(runs, key=lambda run: run.digest))
 
 
 def _commit(code: dict[str, Any]) -> str:

@@ -23,16 +23,16 @@
 # %%
 from mixflow.experiments import find
 from mixflow.experiments.em_gm.images.compute import flops_of_image
-from mixflow.experiments.em_gm.images.data import load_images
+from mixflow.experiments.em_gm.images.data import image_shape
 from mixflow.experiments.em_gm.images.measures import cost_of_pass
 from mixflow.experiments.em_gm.images.models import new_flow
 
-images = load_images("mnist")
+shape = image_shape("mnist")
 for name in ("laptop", "paper"):
     config = find("em-gm/table-1").configure(name)
-    flow = new_flow(config, images.shape)
+    flow = new_flow(config, shape)
     n_parameters = sum(p.numel() for p in flow.parameters())
-    flops = flops_of_image(cost_of_pass(config, images))
+    flops = flops_of_image(cost_of_pass(config, shape))
     print(f"{name:6}: {n_parameters:9,} parameters, {flops / 1e6:6.1f} MFLOP an image")
 
 # %% [markdown]
@@ -80,7 +80,8 @@ page.verdicts("table-1", "figure-3", "figure-4", "figure-5", "figure-6")
 # ## GenMM on images it was trained on, and on others
 
 # %% tags=["hide-input"]
-published_size.table(page.runs, small.runs, load_targets()).style.hide(axis="index")
+nearest = Page("em-gm/nearest-images", profile).runs
+published_size.table(page.runs, small.runs, load_targets(), nearest).style.hide(axis="index")
 
 # %% [markdown]
 # NLL in nat/pixel, noise shared by all components, and the Fréchet distance of samples; *laptop* is
@@ -192,6 +193,7 @@ further.provenance()
 # mixflow run em-gm/table-1 --profile paper --device cuda
 # mixflow run em-gm/table-1 --profile paper --device cuda -p n_components=7 --seeds 3
 # mixflow run em-gm/further-epochs --profile paper -p dataset=fashion-mnist
+# mixflow run em-gm/nearest-images --profile paper
 # mixflow notebook 14_em_gm_published_size -p profile=smoke
 # ```
 

@@ -12,6 +12,7 @@ import pytest
 
 from mixflow import notebooks
 from mixflow.executed import NotebookError, clean
+from mixflow.missing import notes
 from mixflow.notebooks import check_parameters, parameters_of, run_notebook
 from mixflow.results import Store
 
@@ -42,7 +43,7 @@ def write(folder: Path, text: str, name: str = "tiny") -> Path:
 def no_kernel(monkeypatch):
     """Fail when a kernel would start."""
 
-    def refuse(*args):
+    def refuse(*args, **how):
         raise AssertionError("a kernel was about to start")
 
     monkeypatch.setattr(notebooks, "_execute", refuse)
@@ -252,6 +253,60 @@ def test_streams_are_joined_and_cell_files_are_anonymous():
     notebook = new_notebook(cells=[new_code_cell("x", outputs=outputs)])
     cleaned = clean(notebook).cells[0].outputs
     assert [output.text for output in cleaned] == ["<cell>:1: Warning\nmore\n", "out\n"]
+
+
+def test_styled_tables_are_numbered_and_objects_have_no_address():
+    from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+    frame = pd.DataFrame({"a": [1]})
+    data = [
+        {"text/html": frame.style.to_html(), "text/plain": f"<Styler at {n:#x}>"} for n in (17, 42)
+    ]
+    outputs = [new_output("display_data", data=of) for of in data]
+    cell = clean(new_notebook(cells=[new_code_cell("x", outputs=outputs)])).cells[0]
+    first, second = (output.data for output in cell.outputs)
+    assert first["text/plain"] == second["text/plain"] == "<Styler>"
+    assert 'id="T_00000_row0_col0"' in first["text/html"]
+    assert second["text/html"] == first["text/html"].replace("T_00000", "T_00001")
+
+
+LACKING = """\
+# %% tags=["parameters"]
+n = 1
+# %%
+from mixflow.datasets import DatasetError, load_split
+images = load_split("mnist")
+# %%
+print(len(images.x_train))
+# %%
+print("stands")
+"""
+
+
+@pytest.fixture
+def no_data(monkeypatch, tmp_path):
+    monkeypatch.setenv("MIXFLOW_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    # Refused at once: no server listens there.
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+
+
+def test_a_cell_without_its_data_shows_a_note_and_the_rest_stands(tmp_path, no_data):
+    page = nbformat.read(run_notebook(write(tmp_path, LACKING), out=tmp_path / "out"), as_version=4)
+    found = list(notes(page))
+    assert [number for number, _ in found] == [2, 3]
+    assert found[0][1] == found[1][1]
+    assert found[0][1].startswith("data set 'mnist': the file mnist/train-images")
+    assert "run `mixflow data fetch mnist` when online" in found[0][1]
+    assert found[0][1] in page.cells[1].outputs[0].data["text/markdown"]
+    assert page.cells[3].outputs[0].text == "stands\n"
+
+
+def test_a_name_that_nobody_defines_is_an_error_after_a_note_too(tmp_path, no_data):
+    text = LACKING + "# %%\nprint(imaegs)\n"
+    with pytest.raises(NotebookError, match="cell 5 .*name 'imaegs' is not defined"):
+        run_notebook(write(tmp_path, text), out=tmp_path / "out")
 
 
 GUARDED = sorted((Path(__file__).parent / "notebooks").glob("*.ipynb"))

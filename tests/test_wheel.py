@@ -82,7 +82,7 @@ def test_command_works_or_says_what_it_needs(mixflow, name):
 
 def test_extras_are_refused_and_what_is_required_is_not():
     refused = Refusing(required(Requirement("mixflow"))).refused
-    assert {"PIL", "matplotlib", "IPython", "nbformat", "papermill", "snakemake"} <= refused
+    assert {"PIL", "matplotlib", "IPython", "nbformat", "nbclient", "snakemake"} <= refused
     assert not {"mixflow", "torch", "numpy", "jinja2", "requests"} & refused
 
 

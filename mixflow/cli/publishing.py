@@ -87,6 +87,5 @@ def _report(found: Sequence[Candidate], root: Path) -> None:
     typer.echo(table(pd.DataFrame(lines)))
     refused = sum(not candidate.action for candidate in found)
     before = sum(candidate.action == BEFORE for candidate in found)
-    typer.echo(
-        f"\n{len(found) - refused - before} to publish, {refused} refused, {before} published before"
-    )
+    left = len(found) - refused - before
+    typer.echo(f"\n{left} to publish, {refused} refused, {before} published before")

@@ -72,6 +72,9 @@ _FILE_BASED = (
         name="letter",
         kind="files",
         description="20000 capital letters A-Z, 16 integer features 0-15",
+        shape=(16,),
+        n_train=13333,
+        n_test=6667,
         licence="CC BY 4.0",
         citation="D. Slate, Letter Recognition, UCI Machine Learning Repository (1991), "
         "https://doi.org/10.24432/C5ZP40",
@@ -93,6 +96,9 @@ _FILE_BASED = (
         name="satimage",
         kind="files",
         description="Landsat: 4435 + 2000 pixels, 3x3 neighbourhoods in 4 bands, 6 soils",
+        shape=(36,),
+        n_train=4435,
+        n_test=2000,
         licence="CC BY 4.0",
         citation="A. Srinivasan, Statlog (Landsat Satellite), UCI Machine Learning Repository "
         "(1993), https://doi.org/10.24432/C55887",
@@ -119,6 +125,9 @@ _FILE_BASED = (
         name="mnist",
         kind="files",
         description="60000 + 10000 handwritten digits, 1x28x28 grey levels",
+        shape=(1, 28, 28),
+        n_train=60000,
+        n_test=10000,
         licence="CC BY-SA 3.0",
         citation="Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, Gradient-based learning applied to "
         "document recognition, Proc. IEEE 86 (1998), https://doi.org/10.1109/5.726791",
@@ -135,6 +144,9 @@ _FILE_BASED = (
         name="fashion-mnist",
         kind="files",
         description="60000 + 10000 pieces of clothing in 10 classes, 1x28x28 grey levels",
+        shape=(1, 28, 28),
+        n_train=60000,
+        n_test=10000,
         licence="MIT",
         citation="H. Xiao, K. Rasul, R. Vollgraf, Fashion-MNIST (2017), "
         "https://arxiv.org/abs/1708.07747",
@@ -150,6 +162,9 @@ _FILE_BASED = (
         name="norb",
         kind="files",
         description="small NORB: 24300 + 24300 stereo pairs of toys, 2x32x32, 5 classes",
+        shape=(2, 32, 32),
+        n_train=24300,
+        n_test=24300,
         licence="research use only, may not be sold",
         citation="Y. LeCun, F. J. Huang, L. Bottou, Learning methods for generic object "
         "recognition with invariance to pose and lighting, CVPR (2004), "
@@ -252,6 +267,9 @@ _WITHOUT_FILES = (
         name="digits",
         kind="embedded",
         description="1797 handwritten digits, 8x8 pixels with values 0-16",
+        shape=(1, 8, 8),
+        n_train=1198,
+        n_test=599,
         licence="CC BY 4.0",
         citation="E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine "
         "Learning Repository (1998), https://doi.org/10.24432/C50P49",

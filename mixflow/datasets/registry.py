@@ -71,6 +71,10 @@ class Dataset:
         Where it comes from, or how to make it when it cannot be downloaded.
     files
         The files; empty unless ``kind`` is ``"files"``.
+    shape
+        Shape of a sample as published: (D,) or (C, H, W).
+    n_train, n_test
+        Samples of the two parts that `mixflow.datasets.load_split` gives; 0 where it gives none.
     """
 
     name: str
@@ -80,6 +84,9 @@ class Dataset:
     citation: str
     where: str
     files: tuple[DatasetFile, ...] = ()
+    shape: tuple[int, ...] = ()
+    n_train: int = 0
+    n_test: int = 0
 
     def file(self, name: str) -> DatasetFile:
         """Return a file of this data set by its path or its bare name.

@@ -31,6 +31,7 @@ _MODULES = {
     "em-gm/image-doubt": "mixflow.experiments.em_gm.images.doubt",
     "em-gm/interpolation": "mixflow.experiments.em_gm.images.interpolation",
     "em-gm/long-flow": "mixflow.experiments.em_gm.images.long_flow",
+    "em-gm/nearest-images": "mixflow.experiments.em_gm.images.nearest",
     "em-gm/norb-components": "mixflow.experiments.em_gm.table_2.norb_components",
     "em-gm/norb-light": "mixflow.experiments.em_gm.table_2.norb_light",
     "em-gm/optimizer": "mixflow.experiments.em_gm.images.optimizer",

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -146,13 +146,7 @@ class Store:
             The columns of ``ROW_COLUMNS``, then the config's fields as ``config_<name>``
             (lists and tables as JSON text), then ``run``, the digest.
         """
-        frames = []
-        for run in self.runs(experiment_name):
-            fields = {f"config_{name}": _scalar(value) for name, value in run.config.items()}
-            frames.append(run.rows.assign(**fields, run=run.digest))
-        if not frames:
-            return pd.DataFrame(columns=[*ROW_COLUMNS, "run"])
-        return pd.concat(frames, ignore_index=True)
+        return rows_of(self.runs(experiment_name))
 
     def is_published(self, run: StoredRun) -> bool:
         """Say whether a run of this store is one of the published ones."""
@@ -217,6 +211,17 @@ def _checked(experiment_name: str) -> str:
     if not _NAME.fullmatch(experiment_name):
         raise ValueError(f"experiment name {experiment_name!r} is not of the form paper/item")
     return experiment_name
+
+
+def rows_of(runs: Iterable[StoredRun]) -> pd.DataFrame:
+    """Return the rows of runs in one frame, as ``Store.rows`` does of all."""
+    frames = []
+    for run in runs:
+        fields = {f"config_{name}": _scalar(value) for name, value in run.config.items()}
+        frames.append(run.rows.assign(**fields, run=run.digest))
+    if not frames:
+        return pd.DataFrame(columns=[*ROW_COLUMNS, "run"])
+    return pd.concat(frames, ignore_index=True)
 
 
 def _same_result(one: Path, other: Path) -> bool:

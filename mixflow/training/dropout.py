@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -40,11 +41,11 @@ class DropoutFrom:
                     f"use nn.Dropout: {type(part).__name__} draws from torch's global generator, "
                     "so that a fit could be neither repeated nor resumed"
                 )
+        # torch.compile cannot follow a generator; asking it costs a second where nothing compiles.
+        draw = torch.compiler.disable(_dropped) if "torch._dynamo" in sys.modules else _dropped
         # Made once: torch.compile compiles anew for another function.
         self.forwards = {
-            part: partial(_dropped, part, generator)
-            for part in parts
-            if isinstance(part, nn.Dropout)
+            part: partial(draw, part, generator) for part in parts if isinstance(part, nn.Dropout)
         }
 
     @contextmanager
@@ -59,7 +60,6 @@ class DropoutFrom:
                 del part.forward
 
 
-@torch.compiler.disable
 def _dropped(layer: nn.Dropout, generator: torch.Generator, x: Tensor) -> Tensor:
     if not layer.training or not layer.p:
         return x

@@ -1,3 +1,4 @@
+import math
 import re
 import subprocess
 import sys
@@ -31,6 +32,13 @@ def test_every_record_is_complete(name):
         assert re.fullmatch("[0-9a-f]{64}", item.sha256)
         assert all(url.startswith(("http://", "https://")) for url in item.urls)
         assert all(url.endswith(item.name) for url in item.urls)
+
+
+@pytest.mark.parametrize("name", [n for n in datasets.names() if datasets.get(n).n_train])
+def test_sizes_and_shapes_are_those_of_the_data(name, real):
+    record, split = datasets.get(name), datasets.load_split(real(name))
+    assert (len(split.x_train), len(split.x_test)) == (record.n_train, record.n_test)
+    assert split.event_shape in (record.shape, (math.prod(record.shape),))
 
 
 def test_downloadable_files_have_a_mirror():

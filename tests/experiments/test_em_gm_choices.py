@@ -37,7 +37,7 @@ def run(seed, test, model="GenMM", split_seed=0):
 
 
 def test_choices_are_means_over_the_seeds_of_our_recipe(monkeypatch):
-    monkeypatch.setattr(choices, "_held_out", lambda *_: 100)
+    monkeypatch.setattr(choices, "n_validation", lambda *_: 100)
     runs = [
         run(0, [0.1, 0.2, 0.3, 0.4, 0.5]),
         run(1, [0.1, 0.4, 0.3, 0.4, 0.7]),
@@ -51,7 +51,3 @@ def test_choices_are_means_over_the_seeds_of_our_recipe(monkeypatch):
         **{"data": "digits", "K": 2, "validation-chosen": "0.3000"},
         **{choices.LATEST: "0.6000", "last epoch": "0.6000"},
     }
-
-
-def test_a_tenth_of_the_training_split_chooses():
-    assert choices._held_out("digits", 0.1) == pytest.approx(0.1 * 1797 * 0.75, rel=0.2)

@@ -7,9 +7,17 @@ import pytest
 import torch
 from scipy.special import logsumexp
 
+from mixflow.datasets import DatasetError
 from mixflow.experiments import RunContext, find
 from mixflow.experiments.em_gm.images import models, single_flow
-from mixflow.experiments.em_gm.images.data import NOISE, load_images, nll_per_pixel, to_grey
+from mixflow.experiments.em_gm.images.data import (
+    NOISE,
+    image_shape,
+    load_images,
+    n_images,
+    nll_per_pixel,
+    to_grey,
+)
 from mixflow.experiments.em_gm.images.measures import cost_of_pass
 from mixflow.experiments.runner import execute
 from mixflow.results.store import Store
@@ -45,6 +53,17 @@ def test_images_are_on_the_published_scale(images):
     assert len(images.train) + len(images.held_out) == 1797
     np.testing.assert_array_equal(to_grey(torch.tensor([-0.7, -0.5, 0.0, 0.5, 2.0])),
                                   [0, 0, 128, 255, 255])  # fmt: skip
+
+
+@pytest.mark.parametrize("dataset", ["digits", "mnist", "fashion-mnist"])
+def test_shape_and_number_of_images_are_known_without_reading_them(dataset):
+    for part in ("t10k", "train") if dataset == "digits" else ("t10k",):
+        try:
+            images = load_images(dataset, part=part)
+        except DatasetError as error:
+            pytest.skip(f"no data: {error}")
+        assert (len(images.train), images.shape) == (n_images(dataset, part), image_shape(dataset))
+    assert n_images("mnist", "train") == 60_000
 
 
 def test_copies_with_shared_noise_are_the_flow_itself(single, images):
@@ -89,7 +108,8 @@ def test_sources_begin_where_the_images_of_their_label_are(single, images):
 
 def test_flops_grow_with_the_steps(images):
     costs = [
-        cost_of_pass(SINGLE.configure("smoke", n_steps=steps), images) for steps in ((1, 1), (2, 2))
+        cost_of_pass(SINGLE.configure("smoke", n_steps=steps), images.shape)
+        for steps in ((1, 1), (2, 2))
     ]
     forward, backward = "FLOPs of an image, forward", "FLOPs of an image, backward"
     assert costs[1][forward] == pytest.approx(2 * costs[0][forward], rel=0.05)

@@ -4,10 +4,8 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-import torch
 
 from mixflow.experiments.em_gm.images import published_size
-from mixflow.experiments.em_gm.images.data import load_images, to_grey
 from mixflow.experiments.em_gm.images.measures import COPIES
 from mixflow.results import load_targets
 
@@ -39,24 +37,16 @@ def small():
     ]
 
 
-def test_the_table_has_a_line_for_each_run_and_what_stands_beside_it(large, small, monkeypatch):
-    near = {("mnist", 5): 0.6, ("fashion-mnist", 7): 0.52}
-    monkeypatch.setattr(published_size, "nearer_to_training", lambda _: near)
-    table = published_size.table(large, small, load_targets()).set_index(["data", "K"])
+def test_the_table_has_a_line_for_each_run_and_what_stands_beside_it(large, small):
+    near = [run("mnist", 5, samples_nearer_to_training=0.6)]
+    table = published_size.table(large, small, load_targets(), near).set_index(["data", "K"])
     line = table.loc["MNIST", 5]
     assert line[["training", "published", "held out"]].tolist() == ["1.8600", "1.8719", "2.1000"]
     assert line["laptop, training"] == "2.0200"
     assert line["laptop's"] == "10.00"
     assert line["samples nearer to training"] == "60%"
-    assert table.loc[("Fashion-MNIST", 7), "laptop, training"] == ""
-
-
-def test_copies_of_training_images_are_nearest_to_these():
-    images = load_images("digits")
-    config = {"dataset": "digits", "n_components": 1, "part": "t10k"}
-    grey = to_grey(torch.cat([images.train[:3], images.held_out[:1]]))
-    copies = SimpleNamespace(config=config, arrays={"samples": grey})
-    assert published_size.nearer_to_training([copies]) == {("digits", 1): 0.75}
+    beside = ["laptop, training", "samples nearer to training"]
+    assert table.loc[("Fashion-MNIST", 7), beside].tolist() == ["", ""]
 
 
 def test_it_says_what_is_met_and_what_held_out_images_say(large, small):
@@ -120,4 +110,4 @@ def test_latmm_stands_beside_one_flow_and_genmm(divided):
 
 def test_without_runs_it_says_how_to_make_them():
     assert published_size.say([], [], load_targets()) == published_size.MISSING
-    assert published_size.table([], [], load_targets()).empty
+    assert published_size.table([], [], load_targets(), {}).empty

@@ -10,6 +10,7 @@ from mixflow.experiments.em_gm.table_2 import data as table_2_data
 from mixflow.experiments.em_gm.table_2.data import (
     Cell,
     load_cell,
+    n_validation,
     normalised,
     over_views,
     side_by_side,
@@ -130,3 +131,13 @@ def test_satimage_is_a_centred_image_as_published(satimage):
     assert cell.x_train.shape == (4435, 36)
     assert (cell.x_train.min(), cell.x_train.max()) == (-0.5, 0.5)
     assert cell.log_unit == pytest.approx(36 * np.log(130))
+
+
+@pytest.mark.parametrize("dataset", ["digits", "letter", "satimage", "norb"])
+def test_the_number_of_rows_that_choose_is_known_without_the_data(dataset):
+    try:
+        cell = load_cell(dataset, "GenMM")
+    except DatasetError as error:
+        pytest.skip(f"no data: {error}")
+    for fraction, seed in ((0.1, 0), (0.15, 1)):
+        assert len(validation_rows(cell, fraction, seed)[1]) == n_validation(dataset, fraction)

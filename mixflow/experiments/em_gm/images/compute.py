@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mixflow.experiments.base import Config
-from mixflow.experiments.em_gm.images.data import TITLES, load_images
+from mixflow.experiments.em_gm.images.data import TITLES, image_shape, n_images
 from mixflow.experiments.em_gm.images.measures import cost_of_pass
 from mixflow.experiments.em_gm.images.summary import published
 from mixflow.experiments.em_gm.images.table_1 import Images
@@ -109,13 +109,12 @@ def say_long_flow(run: StoredRun, targets: Iterable[Target], paper: Config) -> s
     """
     assert isinstance(paper, Images)
     dataset, epochs = run.config["dataset"], epochs_of(run.config)
-    images = load_images(dataset, part=run.config["part"])
     nll, held_out = (value_of(run, f"nll_{part}") for part in ("train", "held_out"))
     ours, theirs = (
-        len(images.train) * n * flops_of_image(costs)
+        n_images(dataset, run.config["part"]) * n * flops_of_image(costs)
         for n, costs in (
             (epochs, run.provenance["costs"]),
-            (PUBLISHED_EPOCHS, cost_of_pass(paper, images)),
+            (PUBLISHED_EPOCHS, cost_of_pass(paper, image_shape(dataset))),
         )
     )
     text = (

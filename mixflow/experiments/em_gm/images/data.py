@@ -36,6 +36,18 @@ Values = TypeVar("Values", float, np.ndarray)
 FLOOR = 0.5 * math.log(2 * math.pi * math.e)
 
 
+def image_shape(dataset: ImageSetName) -> tuple[int, int, int]:
+    """Return (C, H, W) of the images that :func:`load_images` gives, without reading any."""
+    channels, height, width = datasets.get(dataset).shape
+    return (channels, height, width) if dataset == "digits" else (channels, SIDE, SIDE)
+
+
+def n_images(dataset: ImageSetName, part: ImagePart = "t10k") -> int:
+    """Return how many images :func:`load_images` gives to fit to, without reading any."""
+    record = datasets.get(dataset)
+    return record.n_train if part == "train" or dataset == "digits" else record.n_test
+
+
 @dataclass(frozen=True)
 class ImageSet:
     """Images (N, 1, H, W) in [-0.5, 0.5], float32, with their classes (N,).

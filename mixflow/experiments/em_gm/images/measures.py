@@ -167,10 +167,10 @@ def _error(values: np.ndarray) -> float:
     return float(values.std(ddof=1) / len(values) ** 0.5)
 
 
-def cost_of_pass(config: Flow, images: ImageSet) -> dict[str, float]:
-    """Return the FLOPs of one image through one flow, forward and backward."""
-    mixture = models.new_flow(config, images.shape)
-    x = images.train[None, :2].cpu()
+def cost_of_pass(config: Flow, image_shape: tuple[int, ...]) -> dict[str, float]:
+    """Return the FLOPs of one image (C, H, W) through one flow, forward and backward."""
+    mixture = models.new_flow(config, image_shape)
+    x = torch.zeros(1, 2, *image_shape)
     with FlopCounterMode(display=False) as forward:
         loss = mixture.log_prob_each(x).sum()
     with FlopCounterMode(display=False) as backward:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 
 import numpy as np
 import pandas as pd
-import torch
 
 from mixflow.experiments.em_gm.images.compute import PUBLISHED_EPOCHS, epochs_of, single_flows
-from mixflow.experiments.em_gm.images.data import TITLES, load_images
+from mixflow.experiments.em_gm.images.data import TITLES
 from mixflow.experiments.em_gm.images.measures import COPIES
+from mixflow.experiments.em_gm.images.nearest import shares
 from mixflow.experiments.em_gm.images.summary import COPIED, gains, published, published_gains
 from mixflow.results import Target
 from mixflow.results.runs import StoredRun
@@ -39,7 +38,10 @@ def measured(runs: Iterable[StoredRun], model: str = "GenMM") -> dict[Of, dict[s
 
 
 def table(
-    runs: Sequence[StoredRun], smaller: Sequence[StoredRun], targets: Iterable[Target]
+    runs: Sequence[StoredRun],
+    smaller: Sequence[StoredRun],
+    targets: Iterable[Target],
+    nearest: Iterable[StoredRun],
 ) -> pd.DataFrame:
     """Return NLL (nat/pixel) and Fréchet distance, a line for each data set and K.
 
@@ -49,9 +51,11 @@ def table(
         Of ``em-gm/table-1``: at the published size, and at another to stand beside it.
     targets
         Published numbers.
+    nearest
+        Of ``em-gm/nearest-images``.
     """
     large, small, printed = measured(runs), measured(smaller), published(targets)
-    near = nearer_to_training(run for run in runs if run.config["model"] == "GenMM")
+    near = {of: f"{share:.0%}" for of, share in shares(nearest).items()}
     lines = [
         {
             "data": TITLES[dataset],
@@ -63,31 +67,13 @@ def table(
             "laptop, held out": _written(small, (dataset, k), "nll_held_out"),
             "Fréchet distance": f"{values['FID']:.2f}",
             "laptop's": _written(small, (dataset, k), "FID", digits=2),
-            "samples nearer to training": f"{near[dataset, k]:.0%}",
+            "samples nearer to training": near.get((dataset, k), ""),
         }
         for (dataset, k), values in large.items()
     ]
     order = list(TITLES.values())
     lines.sort(key=lambda line: (order.index(str(line["data"])), line["K"]))
     return pd.DataFrame(lines)
-
-
-def nearer_to_training(runs: Iterable[StoredRun]) -> dict[Of, float]:
-    """Return the share of stored samples that lie nearer to an image trained on than to any other.
-
-    Against as many held-out images, by Euclidean distance of pixels: about a half where nothing is
-    known by heart, 1 where samples are copies.
-    """
-    shares, read = {}, cache(load_images)
-    for run in runs:
-        images = read(run.config["dataset"], part=run.config["part"])
-        drawn = torch.from_numpy(run.arrays["samples"].astype(np.float32) / 255 - 0.5).flatten(1)
-        own, other = (
-            torch.cdist(drawn, part.flatten(1)).amin(1) for part in (images.train, images.held_out)
-        )
-        of = run.config["dataset"], run.config["n_components"]
-        shares[of] = float((own < other).float().mean())
-    return shares
 
 
 def _written(values: Values, of: Of, metric: str, digits: int = 4) -> str:

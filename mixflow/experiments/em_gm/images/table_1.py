@@ -81,7 +81,7 @@ def measured(
     costs = {
         "fit_seconds": seconds,
         "parameters": float(sum(p.numel() for p in mixture.parameters())),
-        **cost_of_pass(config, images),
+        **cost_of_pass(config, images.shape),
     }
     arrays = {
         "curve_epoch": found["epoch"],

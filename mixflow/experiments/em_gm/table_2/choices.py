@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
 
 import numpy as np
 import pandas as pd
 
-from mixflow.experiments.em_gm.table_2.data import load_cell, validation_rows
+from mixflow.experiments.em_gm.table_2.data import n_validation
 from mixflow.experiments.em_gm.table_2.summary import CHOSEN, OURS, PROTOCOLS
 from mixflow.results.runs import StoredRun
 
@@ -41,7 +40,7 @@ def choices(runs: Iterable[StoredRun]) -> pd.DataFrame:
         if config["model"] != OURS or config["split_seed"] or not config["validation_fraction"]:
             continue
         validation, test = (run.arrays[f"{part}_accuracy"] for part in ("validation", "test"))
-        n_samples = _held_out(config["dataset"], config["validation_fraction"])
+        n_samples = n_validation(config["dataset"], config["validation_fraction"])
         found = {
             PROTOCOLS[CHOSEN]: test[validation.argmax()],
             LATEST: test[latest_within_one_error(validation, n_samples)],
@@ -54,9 +53,3 @@ def choices(runs: Iterable[StoredRun]) -> pd.DataFrame:
 def choices_shown(table: pd.DataFrame) -> pd.DataFrame:
     """Return :func:`choices` as the page shows it."""
     return table.map("{:.4f}".format).reset_index()
-
-
-@cache
-def _held_out(dataset: str, fraction: float) -> int:
-    """Return how many samples of the training split choose an epoch."""
-    return len(validation_rows(load_cell(dataset, OURS), fraction, 0)[1])

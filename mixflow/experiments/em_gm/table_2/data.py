@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -10,6 +11,7 @@ from pydantic import Field
 from scipy.special import logsumexp
 from sklearn.model_selection import train_test_split
 
+from mixflow import datasets
 from mixflow.datasets import load_split
 from mixflow.datasets.split import Split
 from mixflow.experiments.base import Config
@@ -29,6 +31,8 @@ NORMALISED = ("norb-8x16-normalised",)
 # The data set that is read, and that of the paper's table, where ours has a name of its own.
 FILES = {"norb-8x16": "norb", "norb-8x16-normalised": "norb"}
 TABLE_NAMES = {"norb-8x16-normalised": "norb"}
+# Objects of a class that the training samples show, equally often.
+OBJECTS = {"norb": 5}
 # Classes of unequal size: 0.24 to 0.09 of the samples. Letter's are nearly equal, NORB's equal.
 UNEQUAL = ("satimage",)
 # Pixels of a sample: (height, width, bands). The class is that of the one in the middle, so
@@ -133,6 +137,13 @@ def validation_rows(cell: Cell, fraction: float, seed: int) -> tuple[np.ndarray,
         rows, test_size=fraction, stratify=cell.y_train, random_state=seed
     )
     return divided[0], divided[1]
+
+
+def n_validation(dataset: str, fraction: float) -> int:
+    """Return how many rows choose in :func:`validation_rows`, without reading the data."""
+    name = FILES.get(dataset, dataset)
+    n_train = datasets.get(name).n_train
+    return n_train // OBJECTS[name] if name in OBJECTS else math.ceil(fraction * n_train)
 
 
 def companion(cell: Cell, fraction: float, seed: int) -> Cell:
