@@ -24,7 +24,7 @@ from mixflow.results.stale import DERIVED, is_stale, version_of
 from mixflow.results.store import Store
 
 _SMALL = ("config.json", "rows.csv", "provenance.json")
-_INPUT = "em-gm/table-1"  # what derived experiments read
+INPUT = "em-gm/table-1"  # what derived experiments read
 
 
 class Catalogue:
@@ -84,7 +84,7 @@ class Catalogue:
 
     def _marked(self, rows: Iterable[Row]) -> list[Row]:
         """Mark rows that were read off mixtures which are stale, or were made anew since."""
-        inputs = {_mixture(row): row for of in self._of(_INPUT).values() for row in of}
+        inputs = {_mixture(row): row for of in self._of(INPUT).values() for row in of}
         return [_marked(row, inputs.get(_mixture(row))) for row in rows]
 
 

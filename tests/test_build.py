@@ -1,0 +1,73 @@
+"""What `make book` says, and that its offline build has no network."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def book():
+    spec = importlib.util.spec_from_file_location("book_build", ROOT / "workflow" / "book.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def progress(book, tmp_path, monkeypatch):
+    monkeypatch.setattr(book, "ROOT", tmp_path)
+    found = book.Progress()
+    for line in (
+        "job         count",
+        "notebook       20",
+        "Finished jobid: 3 (Rule: notebook)",
+        "Error in rule notebook:",
+        "    jobid: 4",
+        "    log: _build/logs/03_page.log (check log file(s) for error details)",
+    ):
+        found.read(line)
+    return found
+
+
+def test_progress_is_read_off_snakemake(progress, tmp_path):
+    assert (progress.planned, progress.made) == (20, 1)
+    assert progress.failed == [tmp_path / "_build/logs/03_page.log"]
+
+
+def test_a_failure_names_its_reason_last(book, progress, tmp_path):
+    log = tmp_path / "_build/logs/03_page.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("a bar\nerror: 03_page.py: cell 4 failed: KeyError: 'x'\n")
+    lines = book.why_not(progress)
+    assert lines[0].startswith("The book was not built: mend what the last lines name")
+    assert lines[-1] == "error: 03_page.py: cell 4 failed: KeyError: 'x'"
+    assert len(lines) <= 6
+
+
+def test_the_summary_fits_ten_lines(book, progress):
+    lines = book.summary(progress, [f"page, cell {n}: note" for n in range(50)], 75.0)
+    assert len(lines) <= 10
+    assert lines[0] == "1 page made anew in 1:15 min."
+    assert lines[-1].startswith("The book: file://")
+
+
+def test_offline_means_no_network_in_any_python_process(tmp_path):
+    log = tmp_path / "refused"
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT / "workflow" / "offline"),
+        "MIXFLOW_REFUSED": str(log),
+    }
+    code = "import socket; socket.create_connection(('192.0.2.1', 80), timeout=1)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    assert "the network is refused here; 192.0.2.1 was asked for" in done.stderr
+    assert log.read_text() == "192.0.2.1\n"
