@@ -209,8 +209,8 @@ def summary(made: int, lacks: list[str], seconds: float) -> list[str]:
 def why_not(progress: Progress) -> list[str]:
     """Return why there is no book: what to do, then the reason, of the first that failed."""
     logs = [log for log in progress.failed if log.is_file()] or [LOG]
-    stay = f"; {_count(progress.made)} made anew stay" if progress.made else ""
-    lines = [f"The book was not built{stay}. Mend what the last lines name, then make book again."]
+    stay = f" Made anew and kept: {_count(progress.made)}." if progress.made else ""
+    lines = [f"The book was not built.{stay} Mend what the last lines name, then make book again."]
     if len(logs) > 1:
         lines.append(f"{len(logs)} failed; the others: {', '.join(map(_relative, logs[1:]))}")
     text = logs[0].read_text(encoding="utf-8", errors="replace")
