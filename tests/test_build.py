@@ -31,9 +31,9 @@ def progress(book, tmp_path, monkeypatch):
         "job         count",
         "notebook       20",
         "Finished jobid: 3 (Rule: notebook)",
-        "Error in rule notebook:",
-        "    jobid: 4",
-        "    log: _build/logs/03_page.log (check log file(s) for error details)",
+        "RuleException:",
+        "Command 'set -euo pipefail;  python -m mixflow notebook notebooks/03_page.py --out pages "
+        " > _build/logs/03_page.log 2>&1' returned non-zero exit status 1.",
     ):
         found.read(line)
     return found

@@ -38,8 +38,7 @@ A_PAGE, THE_REST = 15, 25
 MOST_LISTED = 5
 
 _PLANNED = re.compile(r"notebook +(\d+)$")
-_FAILED = re.compile(r"Error in rule \w+:")
-_LOG_OF_JOB = re.compile(r" +log: (\S+)")
+_FAILED = re.compile(r"Command .*> (\S+) 2>&1' (?:returned|died)")
 _TROUBLE = re.compile(r"\b(WARNING|ERROR|\w*Error|\w*Exception)\b")
 
 
@@ -58,7 +57,6 @@ class Progress:
     planned: int = 0
     made: int = 0
     failed: list[Path] = field(default_factory=list)
-    _in_error: bool = False
 
     def read(self, line: str) -> None:
         """Take note of a line of Snakemake's."""
@@ -66,11 +64,8 @@ class Progress:
             self.planned = int(found[1])
         elif line.startswith("Finished jobid") and "(Rule: notebook)" in line:
             self.made += 1
-        elif _FAILED.match(line):
-            self._in_error = True
-        elif self._in_error and (found := _LOG_OF_JOB.match(line)):
+        elif found := _FAILED.match(line):
             self.failed.append(ROOT / found[1])
-            self._in_error = False
 
 
 def build(cores: int, offline: bool) -> int:
