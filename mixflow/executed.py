@@ -18,8 +18,8 @@ BOOK = Path("book", "executed")  # the book's own pages, below a checkout
 STAMP = "mixflow"  # in the metadata of an executed notebook
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 # What changes from one execution to the next without the page changing.
-_VOLATILE_NOTEBOOK = {"jupytext", "language_info"}
-_VOLATILE_CELL = {"execution", "ExecuteTime", "lines_to_next_cell"}
+_VOLATILE_NOTEBOOK = {"papermill", "jupytext", "language_info"}
+_VOLATILE_CELL = {"papermill", "execution", "ExecuteTime", "lines_to_next_cell"}
 _TAG = re.compile(r"<(?=/?[A-Za-z][\w-]*(?:[\s/>]|$)|[!?])")  # what Markdown takes for HTML
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+(?=>)")
 _STYLED = re.compile(r'<table id="(T_[0-9a-f]{5})"')  # of pandas

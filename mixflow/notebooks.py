@@ -11,7 +11,6 @@ import contextlib
 import difflib
 import os
 import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,8 +78,7 @@ def run_notebook(
         runs = none if is_book(out, source) else results or working_root()
         partial = page.with_suffix(f"{SUFFIX}.ipynb").resolve()
         _execute(notebook, source, partial, progress, {RESULTS_VARIABLE: str(runs.absolute())})
-        _write(clean(notebook), page)
-        partial.unlink(missing_ok=True)  # of an earlier execution that failed
+        _write_clean(partial, page)
     return page
 
 
@@ -114,28 +112,13 @@ def check(source: Path, out: Path, parameters: Mapping[str, Any]) -> dict[str, A
 
 def read_notebook(source: Path) -> Any:
     """Return a ``py:percent`` file as a notebook without outputs."""
-    # It takes a second to import, and checks addresses in other languages: there are none.
-    with _not_importable("rfc3987_syntax"):
-        import jupytext
+    import jupytext
 
     if source.suffix != ".py":
         raise NotebookError(f"{source.name}: expected a jupytext py:percent file, NAME.py")
     if not source.is_file():
         raise NotebookError(f"no notebook {source} (see the folder notebooks/)")
     return jupytext.read(source, fmt="py:percent")
-
-
-@contextlib.contextmanager
-def _not_importable(module: str) -> Iterator[None]:
-    """Let libraries do without a module that they can do without, unless it is there already."""
-    if module in sys.modules:
-        yield
-        return
-    sys.modules[module] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules[module]
 
 
 def parameters_of(source: Path) -> dict[str, Any]:
@@ -255,35 +238,43 @@ def _inject(notebook: Any, values: Mapping[str, Any]) -> None:
 def _execute(
     notebook: Any, source: Path, partial: Path, progress: bool, environment: Mapping[str, str]
 ) -> None:
-    """Execute in place; where it fails, ``partial`` keeps what ran."""
-    from nbclient import NotebookClient
-    from tqdm import tqdm
+    """Execute with papermill, which saves ``partial`` after every cell."""
+    import papermill
 
     notebook.metadata["kernelspec"] = dict(KERNELSPEC)
-    with tqdm(total=len(notebook.cells), unit="cell", disable=not progress) as bar:
-        client = NotebookClient(
+    try:
+        papermill.execute_notebook(
             notebook,
-            timeout=None,
-            startup_timeout=180,
-            record_timing=False,
-            kernel_manager_class=_own_kernel_manager(),
-            on_cell_start=lambda **_: bar.update(),
+            str(partial),
+            cwd=str(_root(source)),
+            kernel_name="python3",
+            language="python",
+            progress_bar=progress,
+            start_timeout=180,
+            kernel_manager_class=_own_kernel_manager(environment),
             allow_errors=True,  # the next line decides
             on_cell_error=Missing().note_or_fail,
         )
-        try:
-            client.execute(cwd=str(_root(source)), env={**os.environ, **environment})
-        except RuntimeError as error:
-            # Else the kernel died or did not start.
-            what = error if isinstance(error, CellError) else f"the kernel stopped: {error}"
-        else:
-            return
-    _write(notebook, partial)
+    except CellError as error:
+        what = str(error)
+    except papermill.PapermillExecutionError as error:
+        first_line = (error.source.strip() or "(empty)").splitlines()[0]
+        what = f"cell {error.cell_index + 1} ({first_line!r}) failed: {error.ename}: {error.evalue}"
+    except RuntimeError as error:  # the kernel died or did not start
+        what = f"the kernel stopped: {error}"
+    except OSError:  # a full disk: what could be kept is of no use
+        partial.unlink(missing_ok=True)
+        raise
+    else:
+        return
     raise NotebookError(f"{source.name}: {what}\nWhat ran until then is kept in {partial}")
 
 
-def _own_kernel_manager() -> type[AsyncKernelManager]:
-    """Return a manager whose ``python3`` is this interpreter, whatever else is registered."""
+def _own_kernel_manager(environment: Mapping[str, str]) -> type[AsyncKernelManager]:
+    """Return a manager whose ``python3`` is this interpreter, whatever else is registered.
+
+    Its environment is this process's with the given variables.
+    """
     from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
     from traitlets import default
@@ -294,6 +285,10 @@ def _own_kernel_manager() -> type[AsyncKernelManager]:
         @default("kernel_spec_manager")
         def _only_native(self) -> KernelSpecManager:
             return KernelSpecManager(kernel_dirs=[], ensure_native_kernel=True, parent=self)
+
+        async def start_kernel(self, **options: Any) -> Any:  # type: ignore[override]
+            env = {**(options.pop("env", None) or os.environ), **environment}
+            return await super().start_kernel(env=env, **options)
 
     return OwnKernelManager
 
@@ -306,7 +301,10 @@ def _root(source: Path) -> Path:
     return source.parent
 
 
-def _write(notebook: Any, path: Path) -> None:
+def _write_clean(partial: Path, page: Path) -> None:
+    """Put the executed notebook in its place, stripped of what differs between executions."""
     import nbformat
 
-    write_atomically(path, (nbformat.writes(notebook) + "\n").encode())
+    notebook = clean(nbformat.read(partial, as_version=4))
+    write_atomically(page, (nbformat.writes(notebook) + "\n").encode())
+    partial.unlink()

@@ -320,6 +320,7 @@ GUARDED = sorted((Path(__file__).parent / "notebooks").glob("*.ipynb"))
 def test_guarded_notebook_gives_its_committed_outputs(path, nb_regression):
     """Tiny notebooks with outputs in git; regenerate with ``pytest --nb-force-regen``."""
     nb_regression.diff_ignore = (
+        "/metadata/papermill",
         "/metadata/jupytext",
         "/metadata/language_info",
         "/cells/*/execution_count",
