@@ -36,9 +36,9 @@ import pandas as pd
 from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import train_test_split
 
+from companion.book.display import show
+from companion.figures import density, side_by_side
 from mixflow.datasets import pinwheel
-from mixflow.display import show
-from mixflow.figures import density, side_by_side
 
 if csv:
     X_all = pd.read_csv(csv).iloc[:, :2].dropna().to_numpy(float)
@@ -123,13 +123,13 @@ print(f"integral of p(x) over the plane: {total:.4f}")
 #
 # `predict_proba` gives responsibilities, `score` the mean log density, `bic` and `aic` compare
 # models, `encode` and `decode` go to the latents and back, `save` and `mixflow.load` keep a model
-# in one file without pickle, and `history_` holds a row per epoch. `GenMM` works inside
+# in one file without pickle, and `history_` holds a value per epoch. `GenMM` works inside
 # `Pipeline`, `GridSearchCV` and `cross_val_score`. With labels, `MixtureClassifier` fits one
 # mixture per class: the page on Letter shows it at work.
 
 # %%
 columns = ["epoch", "loss", "learning_rate", "validation_score"]
-model.history_[columns].ffill().tail(3).round(4)
+pd.DataFrame(model.history_)[columns].ffill().tail(3).round(4)
 
 # %% [markdown]
 # ## Rerun this page

@@ -56,11 +56,11 @@ profile = "stored"  # stored, smoke, laptop or paper
 # %% tags=["hide-input"]
 from IPython.display import Markdown, display
 
-from mixflow import figures
-from mixflow.display import show
-from mixflow.experiments.em_gm.table_2.summary import LAST, accuracies, said, series
-from mixflow.pages import Page
-from mixflow.results import load_targets
+from companion import figures
+from companion.book.display import show
+from companion.book.page import Page
+from companion.em_gm.table_2.summary import LAST, accuracies, said, series
+from companion.evidence.questions import load_targets
 
 page = Page(experiment, profile)
 dataset = "digits" if page.profile == "smoke" else "letter"

@@ -53,12 +53,12 @@ profile = "stored"  # stored, smoke, laptop or paper
 # %% tags=["hide-input"]
 from IPython.display import Markdown, display
 
-from mixflow import figures
-from mixflow.display import show
-from mixflow.experiments.em_gm.table_2 import summary
-from mixflow.experiments.em_gm.table_2.choices import choices, choices_shown
-from mixflow.pages import Page
-from mixflow.results import load_targets
+from companion import figures
+from companion.book.display import show
+from companion.book.page import Page
+from companion.em_gm.table_2 import summary
+from companion.em_gm.table_2.choices import choices, choices_shown
+from companion.evidence.questions import load_targets
 
 page = Page(experiment, profile)
 targets = load_targets()

@@ -54,11 +54,11 @@ profile = "stored"  # stored, smoke, laptop or paper
 # %% tags=["hide-input"]
 from IPython.display import Markdown, display
 
-from mixflow.display import show
-from mixflow.experiments.em_gm.classifier import summary
-from mixflow.experiments.em_gm.images import doubt as image_doubt
-from mixflow.figures import classifier as figures
-from mixflow.pages import Page
+from companion.book.display import show
+from companion.book.page import Page
+from companion.em_gm.classifier import summary
+from companion.em_gm.images import doubt as image_doubt
+from companion.figures import classifier as figures
 
 page = Page(experiment, profile)
 first = page.runs[0]

@@ -27,7 +27,8 @@
 # %%
 from pathlib import Path
 
-from mixflow.experiments import RunContext, find
+from companion.runs.experiment import RunContext
+from companion.runs.registry import find
 
 few = find("em-gm/convergence")
 config = few.configure("smoke", n_components=3, size=50, iterations=4, steps=5)
@@ -49,10 +50,10 @@ profile = "stored"  # stored, smoke, laptop or paper
 import pandas as pd
 from IPython.display import Markdown, display
 
-from mixflow.display import show
-from mixflow.experiments.em_gm.convergence import ROUNDING, WAYS
-from mixflow.figures import convergence as figures
-from mixflow.pages import Page
+from companion.book.display import show
+from companion.book.page import Page
+from companion.em_gm.convergence import ROUNDING, WAYS
+from companion.figures import convergence as figures
 
 page = Page(experiment, profile)
 first = min(run.config["seed"] for run in page.runs)

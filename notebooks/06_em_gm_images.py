@@ -29,9 +29,9 @@
 # ## Live: copies of one flow, and their "gain"
 
 # %%
+from companion.em_gm.images.data import NOISE, load_images, nll_per_pixel
+from companion.em_gm.images.models import copies
 from mixflow import GenMM
-from mixflow.experiments.em_gm.images.data import NOISE, load_images, nll_per_pixel
-from mixflow.experiments.em_gm.images.models import copies
 
 images = load_images("digits").train
 model = GenMM(
@@ -56,18 +56,18 @@ profile = "stored"  # stored, smoke, laptop or paper
 # %% tags=["hide-input"]
 from IPython.display import Markdown, display
 
-from mixflow.display import show
-from mixflow.experiments.em_gm.images import (
+from companion.book.display import show
+from companion.book.page import Page
+from companion.em_gm.images import (
     beyond_summary,
     compute,
     equal_steps,
     published_size,
     summary,
 )
-from mixflow.experiments.em_gm.images.data import FLOOR, TITLES
-from mixflow.figures import em_gm_images as figures
-from mixflow.pages import Page
-from mixflow.results import load_targets
+from companion.em_gm.images.data import FLOOR, TITLES
+from companion.evidence.questions import load_targets
+from companion.figures import em_gm_images as figures
 
 page = Page(experiment, profile)
 datasets = list(dict.fromkeys(run.config["dataset"] for run in page.runs))
@@ -126,7 +126,7 @@ summary.likelihoods(page.rows, [*metrics, "effective_components", "smallest_weig
 # ## How far one flow gets in 45 minutes of two cores
 
 # %% tags=["hide-input", "remove-stderr"]
-from mixflow.experiments import find
+from companion.runs.registry import find
 
 longer = Page("em-gm/long-flow", profile)
 paper = find(experiment).configure("paper")

@@ -27,9 +27,9 @@
 import matplotlib.pyplot as plt
 import torch
 
+from companion.book.display import show
+from companion.em_gm.images.data import NOISE, load_images
 from mixflow import GenMM
-from mixflow.display import show
-from mixflow.experiments.em_gm.images.data import NOISE, load_images
 
 images = load_images("digits")
 model = GenMM(
@@ -62,11 +62,11 @@ profile = "stored"  # stored, smoke, laptop or paper
 # %% tags=["hide-input"]
 from IPython.display import Markdown, display
 
-from mixflow.experiments.em_gm.images.interpolation import PIXELS, SHARED
-from mixflow.experiments.em_gm.images.walks import DRAWN, ENDS
-from mixflow.figures import em_gm_interpolation as figures
-from mixflow.pages import Page
-from mixflow.player import slider
+from companion.book.page import Page
+from companion.em_gm.images.interpolation import PIXELS, SHARED
+from companion.em_gm.images.walks import DRAWN, ENDS
+from companion.figures import em_gm_interpolation as figures
+from companion.figures.player import slider
 
 page = Page(experiment, profile)
 runs = sorted(page.runs, key=lambda r: (r.config["seed"], r.config["model"]))

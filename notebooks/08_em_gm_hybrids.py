@@ -54,10 +54,10 @@ profile = "stored"  # stored, smoke, laptop or paper
 import pandas as pd
 from IPython.display import Markdown, display
 
-from mixflow.display import show
-from mixflow.experiments.em_gm.images.hybrids import MODELS
-from mixflow.figures import em_gm_hybrids as figures
-from mixflow.pages import Page
+from companion.book.display import show
+from companion.book.page import Page
+from companion.em_gm.images.hybrids import MODELS
+from companion.figures import em_gm_hybrids as figures
 
 TITLES = {"letter": "Letter", "mnist": "MNIST, 16 x 16", "digits": "digits, 8 x 8"}
 METRICS = {  # metric -> axis, digits of a table, whether more is better

@@ -55,11 +55,11 @@ profile = "stored"  # stored, smoke, laptop or paper
 # %% tags=["hide-input"]
 from IPython.display import Markdown, display
 
-from mixflow import figures
-from mixflow.display import show
-from mixflow.experiments.em_gm.table_2 import ways as table_2_ways
-from mixflow.experiments.em_gm.table_2.summary import NAMES as names
-from mixflow.pages import Page
+from companion import figures
+from companion.book.display import show
+from companion.book.page import Page
+from companion.em_gm.table_2 import ways as table_2_ways
+from companion.em_gm.table_2.summary import NAMES as names
 
 page = Page(experiment, profile)
 ways = table_2_ways.sharing(page.rows)

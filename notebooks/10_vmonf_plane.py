@@ -48,11 +48,11 @@ profile = "stored"  # stored, smoke, laptop or paper
 # %% tags=["hide-input"]
 import numpy as np
 
-from mixflow import figures
-from mixflow.display import show
-from mixflow.experiments.vmonf.summary import recipes, separation
-from mixflow.pages import Page
-from mixflow.player import show_animation
+from companion import figures
+from companion.book.display import show
+from companion.book.page import Page
+from companion.figures.player import show_animation
+from companion.vmonf.summary import recipes, separation
 
 
 def kept(page, model="VMoNF"):
@@ -202,7 +202,7 @@ rings.verdicts("circles")
 # %% tags=["hide-input"]
 from IPython.display import Markdown
 
-from mixflow.experiments.vmonf.summary import wide
+from companion.vmonf.summary import wide
 
 ends = wide(rings.rows)
 started = ends[ends["setting"].str.contains("spectral")]
@@ -248,8 +248,8 @@ semi.verdicts("circles-semi")
 # %% tags=["hide-input"]
 from IPython.display import display
 
-from mixflow.experiments.models import unpack
-from mixflow.experiments.vmonf.sets import draw
+from companion.runs.weights import unpack
+from companion.vmonf.sets import draw
 from mixflow.metrics import integral_2d
 
 pages = {"five wings": (five, 0.985), "three wings": (three, 0.99), "32 labels": (semi, 0.99)}

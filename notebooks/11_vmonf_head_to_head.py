@@ -32,8 +32,8 @@
 # %%
 import torch
 
+from companion.vmonf.fisher import difference
 from mixflow.datasets import pinwheel
-from mixflow.experiments.vmonf.fisher import difference
 
 X, _ = pinwheel(100, random_state=0)
 for kind in ("exact", "per_dimension", "hard"):
@@ -55,10 +55,10 @@ profile = "stored"  # stored, smoke, laptop or paper
 # %% tags=["hide-input"]
 from IPython.display import Markdown, display
 
-from mixflow import figures
-from mixflow.display import show
-from mixflow.experiments.vmonf import summary
-from mixflow.pages import Page
+from companion import figures
+from companion.book.display import show
+from companion.book.page import Page
+from companion.vmonf import summary
 
 page = Page(experiment, profile)
 page.source()

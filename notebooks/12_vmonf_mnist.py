@@ -28,10 +28,10 @@ profile = "stored"  # stored, smoke, laptop or paper
 import pandas as pd
 from IPython.display import Markdown, display
 
-from mixflow import figures
-from mixflow.display import show
-from mixflow.experiments.vmonf.summary import mnist_table
-from mixflow.pages import Page
+from companion import figures
+from companion.book.display import show
+from companion.book.page import Page
+from companion.vmonf.summary import mnist_table
 
 page = Page(experiment, profile)
 page.source()

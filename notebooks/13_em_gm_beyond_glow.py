@@ -33,8 +33,8 @@
 # ## Live: one flow of small digits, with either
 
 # %%
+from companion.em_gm.images.data import NOISE, load_images
 from mixflow import GenMM
-from mixflow.experiments.em_gm.images.data import NOISE, load_images
 
 images = load_images("digits")
 flow = {"image_shape": (1, 8, 8), "n_layers": 2, "noise": NOISE}
@@ -59,15 +59,15 @@ profile = "stored"  # stored, smoke, laptop or paper
 # %% tags=["hide-input"]
 from IPython.display import Markdown, display
 
-from mixflow.display import show
-from mixflow.experiments import find
-from mixflow.experiments.em_gm.images import beyond_summary, compute, mixtures, summary
-from mixflow.experiments.em_gm.images.data import FLOOR, SIDE, TITLES
-from mixflow.figures import em_gm_beyond_glow as figures
-from mixflow.figures.em_gm_images import samples
+from companion.book.display import show
+from companion.book.page import Page
+from companion.em_gm.images import beyond_summary, compute, mixtures, summary
+from companion.em_gm.images.data import FLOOR, SIDE, TITLES
+from companion.evidence.questions import load_targets
+from companion.figures import em_gm_beyond_glow as figures
+from companion.figures.em_gm_images import samples
+from companion.runs.registry import find
 from mixflow.flows import ToneCurve
-from mixflow.pages import Page
-from mixflow.results import load_targets
 
 page = Page(experiment, profile)
 plain = Page("em-gm/table-1", profile).of(model="GenMM", seed=0)

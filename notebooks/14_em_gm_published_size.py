@@ -21,11 +21,11 @@
 # ## Live: what a published flow costs
 
 # %%
-from mixflow.experiments import find
-from mixflow.experiments.em_gm.images.compute import flops_of_image
-from mixflow.experiments.em_gm.images.data import image_shape
-from mixflow.experiments.em_gm.images.measures import cost_of_pass
-from mixflow.experiments.em_gm.images.models import new_flow
+from companion.em_gm.images.compute import flops_of_image
+from companion.em_gm.images.data import image_shape
+from companion.em_gm.images.measures import cost_of_pass
+from companion.em_gm.images.models import new_flow
+from companion.runs.registry import find
 
 shape = image_shape("mnist")
 for name in ("laptop", "paper"):
@@ -48,12 +48,12 @@ profile = "stored"  # stored, smoke, laptop or paper
 # %% tags=["hide-input"]
 from IPython.display import Markdown, display
 
-from mixflow.display import show
-from mixflow.experiments.em_gm.images import further_epochs, published_size, summary
-from mixflow.experiments.em_gm.images.data import FLOOR, TITLES
-from mixflow.figures import em_gm_images as figures
-from mixflow.pages import Page
-from mixflow.results import load_targets
+from companion.book.display import show
+from companion.book.page import Page
+from companion.em_gm.images import further_epochs, published_size, summary
+from companion.em_gm.images.data import FLOOR, TITLES
+from companion.evidence.questions import load_targets
+from companion.figures import em_gm_images as figures
 
 found = Page(experiment, profile)
 small = found.at("laptop")

@@ -27,8 +27,8 @@
 # ## Live: one flow of small digits by either
 
 # %%
+from companion.em_gm.images.data import NOISE, load_images
 from mixflow import GenMM
-from mixflow.experiments.em_gm.images.data import NOISE, load_images
 
 images = load_images("digits")
 flow = {"image_shape": (1, 8, 8), "n_layers": 2, "noise": NOISE}
@@ -53,13 +53,13 @@ profile = "stored"  # stored, smoke, laptop or paper
 # %% tags=["hide-input"]
 from IPython.display import Markdown, display
 
-from mixflow.display import show
-from mixflow.experiments import find
-from mixflow.experiments.em_gm.images import beyond_summary, compute, summary
-from mixflow.experiments.em_gm.images.data import FLOOR
-from mixflow.figures import em_gm_beyond_glow as figures
-from mixflow.pages import Page
-from mixflow.results import load_targets
+from companion.book.display import show
+from companion.book.page import Page
+from companion.em_gm.images import beyond_summary, compute, summary
+from companion.em_gm.images.data import FLOOR
+from companion.evidence.questions import load_targets
+from companion.figures import em_gm_beyond_glow as figures
+from companion.runs.registry import find
 
 page = Page(experiment, profile)
 plain = Page("em-gm/table-1", profile).of(model="GenMM", seed=0)

@@ -106,12 +106,12 @@ profile = "stored"  # stored, smoke, laptop or paper
 import pandas as pd
 from IPython.display import HTML, Markdown, display
 
-from mixflow.display import show
-from mixflow.figures import basis as pictures
-from mixflow.figures.basis_findings import findings
-from mixflow.figures.basis_tables import mean_table
-from mixflow.pages import Page, verdict_table
-from mixflow.results import load_targets
+from companion.book.display import show
+from companion.book.page import Page, verdict_table
+from companion.evidence.questions import load_targets
+from companion.figures import basis as pictures
+from companion.figures.basis_findings import findings
+from companion.figures.basis_tables import mean_table
 
 page = Page(experiment, profile)
 more = Page("gmm-basis/findings", profile)

@@ -54,12 +54,18 @@ profile = "stored"  # stored, smoke, laptop or paper
 import pandas as pd
 from IPython.display import HTML, Markdown, display
 
-from mixflow.display import show
-from mixflow.experiments.gmm_basis.table_1 import IMPROVED
-from mixflow.figures import basis as pictures
-from mixflow.figures.basis_tables import comparison, keys_of, mean_table, paired, published_sampling
-from mixflow.pages import Page
-from mixflow.results import load_targets
+from companion.book.display import show
+from companion.book.page import Page
+from companion.evidence.questions import load_targets
+from companion.figures import basis as pictures
+from companion.figures.basis_tables import (
+    comparison,
+    keys_of,
+    mean_table,
+    paired,
+    published_sampling,
+)
+from companion.gmm_basis.table_1 import IMPROVED
 
 page = Page(experiment, profile)
 pages = {

@@ -59,12 +59,12 @@ profile = "stored"  # stored, smoke, laptop or paper
 # %% tags=["hide-input"]
 from IPython.display import Markdown, display
 
-from mixflow.display import show
-from mixflow.experiments.gmm_basis.digit_densities import CEILING, CLUSTERED, EM, PAPER, SHUFFLED
-from mixflow.experiments.gmm_basis.digits import SHOWN_PAIRS
-from mixflow.figures import basis_digits as figures
-from mixflow.pages import Page
-from mixflow.player import slider
+from companion.book.display import show
+from companion.book.page import Page
+from companion.figures import basis_digits as figures
+from companion.figures.player import slider
+from companion.gmm_basis.digit_densities import CEILING, CLUSTERED, EM, PAPER, SHUFFLED
+from companion.gmm_basis.digits import SHOWN_PAIRS
 
 page = Page(experiment, profile)
 sizes = sorted({run.config["latent_size"] for run in page.runs})

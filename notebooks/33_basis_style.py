@@ -28,10 +28,10 @@
 import numpy as np
 import torch
 
+from companion.gmm_basis import gram
+from companion.gmm_basis.vgg import VGG19, load_weights
 from mixflow import BasisDensity
 from mixflow.datasets import load_picture
-from mixflow.experiments.gmm_basis import gram
-from mixflow.experiments.gmm_basis.vgg import VGG19, load_weights
 
 layers = ["conv1_1", "conv2_1"]
 network = VGG19(load_weights("random"), layers, padding="reflect")
@@ -63,11 +63,11 @@ profile = "stored"  # stored, smoke, laptop or paper
 import pandas as pd
 from IPython.display import Markdown, display
 
-from mixflow.display import show
-from mixflow.experiments.gmm_basis.style import image_key
-from mixflow.figures import basis_style as figures
-from mixflow.pages import Page
-from mixflow.player import slider
+from companion.book.display import show
+from companion.book.page import Page
+from companion.figures import basis_style as figures
+from companion.figures.player import slider
+from companion.gmm_basis.style import image_key
 
 page = Page(experiment, profile)
 images = figures.images_table(page.rows)

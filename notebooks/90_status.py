@@ -24,8 +24,9 @@ paper = "all"  # or em-gm, vmonf, gmm-basis
 # %% tags=["hide-input"]
 from IPython.display import HTML, Markdown, display
 
-from mixflow.pages import verdict_counts, verdict_table
-from mixflow.results import Store, load_targets
+from companion.book.page import verdict_counts, verdict_table
+from companion.evidence.questions import load_targets
+from companion.runs.store import Store
 
 targets = [t for t in load_targets() if paper in ("all", t.paper)]
 store = Store()
