@@ -7,11 +7,14 @@ from importlib.metadata import entry_points
 
 
 def main() -> None:
-    """Run the companion's command line; without it, say in one line where it is."""
-    for companion in entry_points(group="mixflow", name="companion"):
-        companion.load()()
-        return
-    sys.exit("error: the commands come with a checkout of mixflow: in it, make env")
+    """Run the companion's command line; without it, say in one line how to get it."""
+    try:
+        (companion,) = entry_points(group="mixflow", name="companion")
+        command = companion.load()
+    except (ValueError, ModuleNotFoundError) as error:
+        lacking = getattr(error, "name", None) or "the companion"
+        sys.exit(f"error: in a checkout of mixflow, make env: {lacking} is not installed here")
+    command()
 
 
 if __name__ == "__main__":

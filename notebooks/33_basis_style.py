@@ -29,9 +29,9 @@ import numpy as np
 import torch
 
 from companion.gmm_basis import gram
+from companion.gmm_basis.pictures import load_picture
 from companion.gmm_basis.vgg import VGG19, load_weights
 from mixflow import BasisDensity
-from mixflow.datasets import load_picture
 
 layers = ["conv1_1", "conv2_1"]
 network = VGG19(load_weights("random"), layers, padding="reflect")

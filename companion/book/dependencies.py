@@ -44,7 +44,7 @@ def dependencies(source: Path, results: Path, root: Path = ROOT) -> list[Path]:
 
 
 def modules_of(source: Path, root: Path = ROOT) -> set[Path]:
-    """Return the files of mixflow and companion that a notebook imports, and those that these import."""
+    """Return the files of both houses that a notebook imports, and those that these import."""
     registry = _registry(root)
     named = {registry[name] for name in experiments_of(source, root)}
     waiting = {*_imported(source, root)}.union(*(_files(name, root) for name in named))

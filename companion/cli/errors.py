@@ -46,7 +46,7 @@ def _is_typers_own(error: Exception) -> bool:
 
 def _message(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError):
-        return f"{error.name} is not installed; it comes with: pip install 'mixflow[book]'"
+        return f"{error.name} is not installed; in the checkout: make env"
     if remedy := remedy_of(error):
         return remedy
     if isinstance(error, OSError) and error.strerror and error.filename:

@@ -24,13 +24,13 @@ from companion.gmm_basis.gram import (
     random_crops,
     triangles,
 )
+from companion.gmm_basis.pictures import load_picture
 from companion.gmm_basis.style_config import STYLES, Style
 from companion.gmm_basis.style_measures import StyleLedger, encode, example_grams
 from companion.gmm_basis.stylise import style_unit, stylise
 from companion.gmm_basis.vgg import VGG19, load_weights
 from companion.runs.experiment import Experiment, RunContext
 from companion.runs.result import Result
-from mixflow.datasets import load_picture
 from mixflow.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 
 SHARES = tuple(round(0.1 * level, 1) for level in range(9))

@@ -226,7 +226,7 @@ def rows_of(runs: Iterable[StoredRun]) -> pd.DataFrame:
 
 
 def _same_result(one: Path, other: Path) -> bool:
-    """Say whether two directories hold one result: ``DONE`` has the hashes of all formats."""
+    """Say whether two directories hold one result: ``DONE`` has the hashes of all files."""
     try:
         return (one / DONE).read_bytes() == (other / DONE).read_bytes()
     except OSError:

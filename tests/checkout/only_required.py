@@ -1,9 +1,10 @@
-"""``mixflow`` as an installation without extras finds it: python only_required.py SITE COMMAND...
+"""What an installation of the wheel alone finds: python only_required.py SITE SCRIPT ARGUMENT...
 
-The package is imported from the folder SITE, and what is installed here but not required by its
-metadata cannot be imported.
+``mixflow`` is imported from the folder SITE, and what is installed here but not required by its
+metadata, the companion too, cannot be imported.
 """
 
+import runpy
 import sys
 from importlib import metadata
 from importlib.abc import MetaPathFinder
@@ -36,14 +37,14 @@ class Refusing(MetaPathFinder):
         }
 
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in self.refused:
+        if name.partition(".")[0] in {*self.refused, "companion"}:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
 if __name__ == "__main__":
     site = sys.path[0] = sys.argv.pop(1)
     sys.meta_path.insert(0, Refusing(required(Requirement("mixflow"))))
-    import companion.cli
+    import mixflow
 
-    assert companion.cli.__file__.startswith(site)
-    companion.cli.main()
+    assert mixflow.__file__.startswith(site)
+    runpy.run_path(sys.argv.pop(1), run_name="__main__")

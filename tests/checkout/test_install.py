@@ -17,8 +17,10 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PYTHONS = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
 DEBIAN_12 = "3.11.2"
+COMPANION = tomllib.loads((ROOT / "companion" / "pyproject.toml").read_text())["project"]
+FILES = ("pyproject.toml", "companion/pyproject.toml")
 PINS = (ROOT / "constraints.txt").read_text()
-INSTALLED = re.search(r"-e '\.\[([\w,]+)\]'", (ROOT / "Makefile").read_text())[1].split(",")
+INSTALLED = re.search(r"-e 'companion\[([\w,]+)\]'", (ROOT / "Makefile").read_text())[1].split(",")
 
 # On PyPI as source only: pure Python, and, for the newest Python, C that snakemake needs.
 SOURCES = {python: {"connection-pool"} for python in [DEBIAN_12, *PYTHONS]}
@@ -35,9 +37,15 @@ def network():
 
 def resolve(*options, folder):
     environment = os.environ | {"UV_PYTHON": sys.executable, "UV_PYTHON_DOWNLOADS": "never"}
-    command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", *options]
+    command = [sys.executable, "-m", "uv", "pip", "compile", *FILES, *options]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, f"{shlex.join(command[2:])}\n{done.stderr}"
+
+
+def copied(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(exist_ok=True)
+        copy(ROOT / name, folder / name)
 
 
 def pinned_names():
@@ -46,20 +54,20 @@ def pinned_names():
 
 def test_pins_are_what_the_extras_need_and_no_more(network, tmp_path):
     """The command in the file's first lines makes the same file anew."""
-    for name in ("pyproject.toml", "constraints.txt"):
-        copy(ROOT / name, tmp_path)
+    copied(tmp_path, *FILES, "constraints.txt")
     command = shlex.split(PINS.splitlines()[1].removeprefix("#"))
-    assert command[:4] == ["uv", "pip", "compile", "pyproject.toml"]
-    resolve(*command[4:], folder=tmp_path)
+    assert command[:5] == ["uv", "pip", "compile", *FILES]
+    resolve(*command[5:], folder=tmp_path)
     assert (tmp_path / "constraints.txt").read_text() == PINS
 
 
 @pytest.mark.parametrize("python", [DEBIAN_12, *PYTHONS])
 def test_pins_have_wheels_for_every_python(network, tmp_path, python):
-    copy(ROOT / "pyproject.toml", tmp_path)
+    copied(tmp_path, *FILES)
     options = [f"--only-binary={name}" for name in pinned_names() - SOURCES[python]]
     options += [f"--extra={extra}" for extra in INSTALLED]
     options += ["-c", str(ROOT / "constraints.txt"), "-o", "resolved.txt", "--no-annotate"]
+    options += ["--no-emit-package", "mixflow"]
     system = ["--python-version", python, "--python-platform", "x86_64-manylinux_2_28"]
     resolve(*options, *system, folder=tmp_path)
     resolved = (tmp_path / "resolved.txt").read_text().splitlines()
@@ -71,18 +79,19 @@ def test_pins_have_wheels_for_every_python(network, tmp_path, python):
 def test_conda_installs_what_make_installs():
     conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     python, *_, pip = conda
-    assert pip == {"pip": ["-c constraints.txt", f"-e .[{','.join(INSTALLED)}]"]}
+    assert pip == {"pip": ["-c constraints.txt", "-e .", f"-e companion[{','.join(INSTALLED)}]"]}
     assert python.removeprefix("python=") in PYTHONS
     assert {"pip", "make"} <= set(conda[1:-1])
 
 
 def test_every_extra_but_that_of_the_benchmarks_is_installed():
-    assert {*INSTALLED, "bench"} == set(PROJECT["optional-dependencies"])
+    assert {*INSTALLED, "bench"} == set(COMPANION["optional-dependencies"])
 
 
 def test_the_oldest_python_is_the_same_everywhere():
     tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
     oldest = PROJECT["requires-python"].removeprefix(">=")
+    assert COMPANION["requires-python"] == PROJECT["requires-python"]
     assert oldest == PYTHONS[0] == tools["mypy"]["python_version"]
     assert tools["ruff"]["target-version"] == f"py{oldest.replace('.', '')}"
     assert f"Python {oldest} or newer" in (ROOT / "README.md").read_text()
@@ -101,7 +110,7 @@ def interpreter(python):
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_sources_compile_without_warnings(python, tmp_path):
-    folders = [ROOT / name for name in ("mixflow", "notebooks", "tests", "benchmarks")]
+    folders = [ROOT / name for name in ("mixflow", "companion", "notebooks", "tests", "benchmarks")]
     command = [interpreter(python), "-W", "error", "-m", "compileall", "-q", *folders]
     environment = os.environ | {"PYTHONPYCACHEPREFIX": str(tmp_path)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)

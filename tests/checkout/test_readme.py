@@ -1,4 +1,4 @@
-"""What the README shows works as it stands, and leaves a clone as it was."""
+"""Every command of the README works as it stands, and leaves a clone as it was."""
 
 import os
 import re
@@ -13,19 +13,11 @@ from companion.cli.checks.commands import shell_commands
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-EXAMPLES = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 IN_BLOCKS = [words for _, words in shell_commands(README)]
 IN_TEXT = map(shlex.split, re.findall(r"(?<!`)`((?:conda|make|mixflow|source) [^`]+)`", README))
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
-def test_example_runs(example, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    exec(compile(example, "README.md", "exec"), {})  # our own README
-
-
-def test_readme_has_examples_and_commands():
-    assert len(EXAMPLES) >= 2
+def test_readme_has_commands():
     assert {words[0] for words in IN_BLOCKS} == {"make", "mixflow", "pip"}
 
 

@@ -30,7 +30,7 @@ def root(tmp_path):
     """A library of modules a to e, and a companion with a table of two experiments."""
     files = {
         "mixflow/__init__.py": "if TYPE_CHECKING:\n    from mixflow.e import E\n",
-        "mixflow/a.py": "def f():\n    import mixflow.b\nif TYPE_CHECKING:\n    from mixflow import c\n",
+        "mixflow/a.py": "def f():\n    import mixflow.b\nif TYPE_CHECKING:\n    import mixflow.c\n",
         "mixflow/b.py": "from mixflow.sub import inner\n",
         "mixflow/c.py": "",
         "mixflow/e.py": "",
@@ -121,7 +121,8 @@ exec(compile(ast.Module(imports, []), "imports", "exec"))
 for name in {experiments!r}:
     registry.find(name)
 del sys.modules["companion.book.dependencies"]  # no page imports it
-print(*(m.__file__ for n, m in list(sys.modules.items()) if n.split(".")[0] in ("mixflow", "companion")))
+houses = ("mixflow", "companion")
+print(*(m.__file__ for n, m in list(sys.modules.items()) if n.split(".")[0] in houses))
 """
 
 

@@ -5,8 +5,9 @@ import hashlib
 import numpy as np
 import pytest
 
+from companion.gmm_basis.pictures import load_picture
 from mixflow import datasets
-from mixflow.datasets import DatasetError, load_picture, registry
+from mixflow.datasets import DatasetError, registry
 from mixflow.datasets.catalogue import REGISTRY
 
 
