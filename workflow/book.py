@@ -169,7 +169,7 @@ def looked_through(pages: Path) -> tuple[list[str], list[str]]:
 
 
 def _pages_in(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.glob("[0-9]*.ipynb") if not p.stem.endswith(".partial"))
+    return sorted(p for p in folder.glob("*.ipynb") if not p.stem.endswith(".partial"))
 
 
 def _lines(path: str | None) -> list[str]:

@@ -33,6 +33,8 @@ class NotebookError(ValueError):
 def find_notebook(name: str) -> Path:
     """Return the source of a notebook by its path, or by its name with or without ending.
 
+    The name may be written as an experiment's is: ``em-gm-table-1``.
+
     Raises
     ------
     NotebookError
@@ -42,11 +44,12 @@ def find_notebook(name: str) -> Path:
     if path.suffix == ".py" and path.is_file():
         return path
     stem = path.stem if path.suffix in (".py", ".ipynb") else path.name
+    stem = stem.replace("-", "_")
     folder = checkout / SOURCES if checkout else path.parent
     # The name of a page of the book, or its path from somewhere in the checkout; no other path.
     if path.parent.name in ("", SOURCES) and (folder / f"{stem}.py").is_file():
         return folder / f"{stem}.py"
-    known = sorted(source.stem for source in folder.glob("[0-9]*.py"))
+    known = sorted(source.stem for source in folder.glob("*.py"))
     close = difflib.get_close_matches(stem, known, n=1, cutoff=0.4)
     if close:
         hint = f"; did you mean {close[0]}?"

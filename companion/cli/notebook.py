@@ -12,9 +12,9 @@ import typer
 from companion.cli.options import Parameters, Results, examples, open_store
 
 EXAMPLES = examples(
-    "mixflow notebook 02_em_gm_letter",
-    "mixflow notebook 02_em_gm_letter -p profile=smoke",
-    "mixflow notebook notebooks/01_five_lines.py -p n_components=4 --out /tmp/pages",
+    "mixflow notebook em_gm_letter",
+    "mixflow notebook em_gm_letter -p profile=smoke",
+    "mixflow notebook notebooks/five_lines.py -p n_components=4 --out /tmp/pages",
 )
 
 

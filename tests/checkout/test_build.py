@@ -32,8 +32,8 @@ def progress(book, tmp_path, monkeypatch):
         "notebook       20",
         "Finished jobid: 3 (Rule: notebook)",
         "RuleException:",
-        "Command 'set -euo pipefail;  python -m mixflow notebook notebooks/03_page.py --out pages "
-        " > _build/logs/03_page.log 2>&1' returned non-zero exit status 1.",
+        "Command 'set -euo pipefail;  python -m mixflow notebook notebooks/a_page_3.py --out pages "
+        " > _build/logs/a_page_3.log 2>&1' returned non-zero exit status 1.",
     ):
         found.read(line)
     return found
@@ -41,19 +41,19 @@ def progress(book, tmp_path, monkeypatch):
 
 def test_progress_is_read_off_snakemake(progress, tmp_path):
     assert (progress.planned, progress.made) == (20, 1)
-    assert progress.failed == [tmp_path / "_build/logs/03_page.log"]
+    assert progress.failed == [tmp_path / "_build/logs/a_page_3.log"]
 
 
 def test_a_failure_names_its_reason_last(book, progress, tmp_path):
-    log = tmp_path / "_build/logs/03_page.log"
+    log = tmp_path / "_build/logs/a_page_3.log"
     log.parent.mkdir(parents=True)
-    log.write_text("a bar\nerror: 03_page.py: cell 4 failed: KeyError: 'x'\n")
+    log.write_text("a bar\nerror: a_page_3.py: cell 4 failed: KeyError: 'x'\n")
     lines = book.why_not(progress)
     assert lines[0] == (
         "The book was not built. Made anew and kept: 1 page. Mend what the last lines name, then "
         "make book again."
     )
-    assert lines[-1] == "error: 03_page.py: cell 4 failed: KeyError: 'x'"
+    assert lines[-1] == "error: a_page_3.py: cell 4 failed: KeyError: 'x'"
     assert len(lines) <= 6
 
 
@@ -78,10 +78,10 @@ def test_notes_and_warnings_are_found_in_pages(book, tmp_path):
         {"metadata": {}, "outputs": [warning]},
         {"metadata": {"tags": ["remove-stderr"]}, "outputs": [warning]},
     ]
-    for name in ("01_page.ipynb", "02_page.partial.ipynb"):
+    for name in ("a_page_1.ipynb", "a_page_2.partial.ipynb"):
         (tmp_path / name).write_text(json.dumps({"cells": cells}))
     found = book.looked_through(tmp_path)
-    assert found == (["01_page, cell 1: fetch it"], ["01_page, cell 2"])
+    assert found == (["a_page_1, cell 1: fetch it"], ["a_page_1, cell 2"])
 
 
 NETWORK = """\

@@ -53,7 +53,7 @@ def test_a_run_gets_the_time_the_memory_and_the_gpu_that_it_needs(profile, devic
 
 
 def test_on_a_cluster_a_page_has_limits_too():
-    page = "book/executed/90_status.ipynb"
+    page = "book/executed/status.ipynb"
     job = dry_run("slurm", page, config=["pages=book/executed"])[page]
     assert (job["runtime"], job["mem_mb"]) == (120, 8000)
 

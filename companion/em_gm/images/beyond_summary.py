@@ -109,7 +109,7 @@ def say_best(runs: Iterable[StoredRun], dataset: str) -> str:
     return (
         "With two things that Glow has not, a bias that knows the position and learned tone "
         f"curves, one flow reaches **{nll:.4f}** in {epochs} epochs: see [beyond "
-        "Glow](13_em_gm_beyond_glow.html)."
+        "Glow](em_gm_beyond_glow.html)."
     )
 
 
@@ -128,7 +128,7 @@ def say_by_muon(runs: Iterable[StoredRun], dataset: str) -> str:
         return ""
     return (
         f"The same flow, trained by Muon instead of AdamW, reaches **{nll:.4f}** in {epochs} "
-        "epochs: see [another optimiser](15_em_gm_optimizer.html)."
+        "epochs: see [another optimiser](em_gm_optimizer.html)."
     )
 
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 RESULTS = ROOT / "book" / "results"
 
 
-def notebook(folder, text, name="01_x.py"):
+def notebook(folder, text, name="a_page.py"):
     path = folder / name
     path.write_text(text)
     return path
@@ -69,7 +69,7 @@ def test_a_named_experiment_brings_its_module_and_its_runs(tmp_path, root):
         (tmp_path / "results" / name / "DONE").touch()
     found = dependencies(source, tmp_path / "results", root)
     assert [path.relative_to(tmp_path).as_posix() for path in found] == [
-        "01_x.py", "companion/__init__.py", "companion/d.py", "companion/table.csv",
+        "a_page.py", "companion/__init__.py", "companion/d.py", "companion/table.csv",
         "mixflow/__init__.py", "mixflow/c.py", "results/p/one/0/DONE", "results/p/one/1/DONE",
     ]  # fmt: skip
 
@@ -126,7 +126,7 @@ print(*(m.__file__ for n, m in list(sys.modules.items()) if n.split(".")[0] in h
 """
 
 
-@pytest.mark.parametrize("page", ["06_em_gm_images", "11_vmonf_head_to_head", "32_basis_digits"])
+@pytest.mark.parametrize("page", ["em_gm_table_1", "vmonf_against_em", "gmm_basis_digits"])
 def test_what_python_imports_is_among_what_is_read_off_the_sources(page):
     source = ROOT / "notebooks" / f"{page}.py"
     script = IMPORTING.format(source=str(source), experiments=experiments_of(source))
@@ -140,11 +140,11 @@ def test_what_python_imports_is_among_what_is_read_off_the_sources(page):
 
 def test_every_page_shows_its_own_experiment_and_no_more_than_half_of_all():
     every = {p.parent.name for p in RESULTS.glob("*/*/*")}
-    for source in sorted((ROOT / "notebooks").glob("[0-9]*.py")):
+    for source in sorted((ROOT / "notebooks").glob("*.py")):
         named = re.search(r'^experiment = "(.+)"', source.read_text(), flags=re.M)
         shown = experiments_of(source)
         assert not named or named[1] in shown
-        assert len(shown) <= len(every) / 2 or source.stem == "90_status"
+        assert len(shown) <= len(every) / 2 or source.stem == "status"
 
 
 # Snakemake ----------------------------------------------------------------------------------------
@@ -179,7 +179,7 @@ def checkout(tmp_path_factory):
         copy(done, path)
     pages = folder / "book" / "executed"
     pages.mkdir()
-    for source in (ROOT / "notebooks").glob("[0-9]*.py"):
+    for source in (ROOT / "notebooks").glob("*.py"):
         (pages / f"{source.stem}.ipynb").touch()
     snakemake(folder, "--touch")
     return folder
@@ -196,11 +196,11 @@ def test_a_change_makes_the_pages_that_show_it_and_no_other(checkout):
     changed = [
         run / "DONE",
         checkout / "companion" / "figures" / "em_gm_interpolation.py",
-        checkout / "notebooks" / "31_basis_tables.py",
+        checkout / "notebooks" / "gmm_basis_tables.py",
         checkout / "companion" / "cli" / "values.py",
     ]
     for path in changed:
         with path.open("a") as stream:
             stream.write("\n# a word more\n")
-    expected = {"07_em_gm_interpolation", "11_vmonf_head_to_head", "31_basis_tables"}
+    expected = {"em_gm_figure_7", "vmonf_against_em", "gmm_basis_tables"}
     assert planned(checkout) == expected

@@ -113,9 +113,9 @@ def test_odd_folders_stop_no_check(toy, root, store, problems):
 @pytest.fixture
 def page(root):
     """An executed page of the book, and a function that changes what it says of itself."""
-    source = root / "notebooks" / "01_toy.py"
+    source = root / "notebooks" / "a_toy.py"
     source.write_text('# %% tags=["parameters"]\nn = 1\n')
-    page = root / "book" / "executed" / "01_toy.ipynb"
+    page = root / "book" / "executed" / "a_toy.ipynb"
     page.parent.mkdir()
 
     def write(**values):
@@ -127,23 +127,23 @@ def page(root):
 
 def test_a_page_as_its_source_gives_it(page, problems):
     assert problems("executed") == []
-    (page[0].parent / "01_toy.partial.ipynb").touch()
+    (page[0].parent / "a_toy.partial.ipynb").touch()
     assert problems("executed") == []
 
 
 def test_a_page_made_with_other_parameters(page, problems):
     page[2](n=3, profile="smoke")
     (problem,) = problems("executed")
-    assert problem.startswith("book/executed/01_toy.ipynb was made with other parameters")
+    assert problem.startswith("book/executed/a_toy.ipynb was made with other parameters")
     assert "n=3, profile='smoke'; make book" in problem
 
 
 def test_a_page_older_than_its_source(page, problems):
     page[1].write_text('# %% tags=["parameters"]\nn = 2\n')
     os.utime(page[0])
-    assert "made from another version of 01_toy.py" in problems("executed")[0]
+    assert "made from another version of a_toy.py" in problems("executed")[0]
     page[1].unlink()
-    assert "has no source 01_toy.py" in problems("executed")[0]
+    assert "has no source a_toy.py" in problems("executed")[0]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"metadata": {}}', "[" * 9999])
@@ -198,7 +198,7 @@ def test_commands_that_parse(toy, root, problems):
         ("make bok", "no target bok"),
     ],
 )
-@pytest.mark.parametrize("page", ["README.md", "book/page.md", "notebooks/01_toy.py"])
+@pytest.mark.parametrize("page", ["README.md", "book/page.md", "notebooks/a_toy.py"])
 def test_commands_that_do_not(toy, root, problems, command, message, page):
     (root / "Makefile").write_text("book:\n")
     text = f"# Title\n\n```bash\n{command}\n```\n"
@@ -235,7 +235,7 @@ def test_parse_problem_executes_nothing(toy):
     ],
 )
 def test_notebooks(toy, root, problems, cell, message):
-    (root / "notebooks" / "01_toy.py").write_text(f'# %% tags=["parameters"]\n{cell}\n')
+    (root / "notebooks" / "a_toy.py").write_text(f'# %% tags=["parameters"]\n{cell}\n')
     found = problems("notebooks")
     assert bool(found) is (message is not None)
     assert message is None or message in found[0]
@@ -291,7 +291,7 @@ def test_built_book(root, problems):
 
 def test_a_page_is_older_than_what_it_shows(root, problems):
     """And not than a module that it does not import."""
-    source, page = root / "notebooks" / "01_x.py", root / "book" / "executed" / "01_x.ipynb"
+    source, page = root / "notebooks" / "a_page.py", root / "book" / "executed" / "a_page.ipynb"
     source.write_text("import mixflow.x")
     page.parent.mkdir()
     page.write_text(json.dumps({"cells": [], "metadata": {STAMP: stamp(source, {})}}))
@@ -304,7 +304,7 @@ def test_a_page_is_older_than_what_it_shows(root, problems):
     assert problems("executed") == []
     os.utime(modules[0], (2000, 2000))
     assert problems("executed") == [
-        "book/executed/01_x.ipynb is older than mixflow/x.py; make book"
+        "book/executed/a_page.ipynb is older than mixflow/x.py; make book"
     ]
 
 

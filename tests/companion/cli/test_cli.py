@@ -197,27 +197,27 @@ def test_notebook(cli, monkeypatch, tmp_path):
     source = (
         '# %% tags=["parameters"]\nexperiment = "toy/table-1"\nprofile = "smoke"\nsizes = [1]\n'
     )
-    (tmp_path / "notebooks" / "01_toy.py").write_text(source)
+    (tmp_path / "notebooks" / "a_toy.py").write_text(source)
     calls = []
 
     def run_notebook(source, *, out, parameters, results, progress):
         calls.append((source.name, out, parameters, results))
-        return out / "01_toy.ipynb"
+        return out / "a_toy.ipynb"
 
     monkeypatch.setattr("companion.book.notebook.run_notebook", run_notebook)
     checkout(tmp_path)
-    output = cli("notebook", "01_toy", "-p", "sizes=[2, 3]", "--profile", "smoke").output
-    page = tmp_path / "results" / "pages" / "01_toy.ipynb"
+    output = cli("notebook", "a_toy", "-p", "sizes=[2, 3]", "--profile", "smoke").output
+    page = tmp_path / "results" / "pages" / "a_toy.ipynb"
     assert output.startswith(f"{page}\nmade of the runs in results on top of book/results\n")
     assert f"\nopen it: jupyter lab {page}\n" in output
     expected = {"sizes": [2, 3], "profile": "smoke"}
-    assert calls == [("01_toy.py", page.parent, expected, tmp_path / "results")]
-    assert "did you mean 'sizes'?" in cli("notebook", "01_toy", "-p", "size=1", code=2).stderr
+    assert calls == [("a_toy.py", page.parent, expected, tmp_path / "results")]
+    assert "did you mean 'sizes'?" in cli("notebook", "a_toy", "-p", "size=1", code=2).stderr
     monkeypatch.chdir(tmp_path / "notebooks")
-    for name in ("01_toy", "01_toy.py", "notebooks/01_toy.py", "01_toy.ipynb", "./01_toy"):
+    for name in ("a_toy", "a-toy", "a_toy.py", "notebooks/a_toy.py", "a_toy.ipynb", "./a_toy"):
         cli("notebook", name, "--out", "there", "--results", "here")
-    assert calls[1:] == 5 * [("01_toy.py", Path("there"), {}, Path("here"))]
-    assert cli("notebook", "01_toy", "--out", "../book/executed").output.count("\n") == 1
+    assert calls[1:] == 6 * [("a_toy.py", Path("there"), {}, Path("here"))]
+    assert cli("notebook", "a_toy", "--out", "../book/executed").output.count("\n") == 1
 
 
 def checkout(folder):
@@ -226,21 +226,21 @@ def checkout(folder):
 
 
 @pytest.mark.parametrize(
-    "name", ["01_toi", "01_toi.py", "notebooks/01_toi.py", "/nowhere/01_toy.py", "01_ToY.ipynb"]
+    "name", ["a_toi", "a_toi.py", "notebooks/a_toi.py", "/nowhere/a_toy.py", "a_ToY.ipynb"]
 )
 def test_a_notebook_that_is_not_there(cli, tmp_path, name):
     checkout(tmp_path)
     (tmp_path / "notebooks").mkdir()
-    (tmp_path / "notebooks" / "01_toy.py").touch()
-    assert "did you mean 01_toy?" in cli("notebook", name, code=2).stderr
+    (tmp_path / "notebooks" / "a_toy.py").touch()
+    assert "did you mean a_toy?" in cli("notebook", name, code=2).stderr
 
 
 def test_the_book_s_own_pages_take_no_parameters(cli, tmp_path):
     checkout(tmp_path)
     (tmp_path / "notebooks").mkdir()
-    (tmp_path / "notebooks" / "01_toy.py").write_text('# %% tags=["parameters"]\nprofile = "a"\n')
+    (tmp_path / "notebooks" / "a_toy.py").write_text('# %% tags=["parameters"]\nprofile = "a"\n')
     for given in (["-p", "profile=smoke"], ["--profile", "smoke"], ["-p", "profile=a"]):
-        result = cli("notebook", "01_toy", *given, "--out", "book/executed", code=2)
+        result = cli("notebook", "a_toy", *given, "--out", "book/executed", code=2)
         assert "leave out its parameters, or choose another folder" in result.stderr
     assert not (tmp_path / "book" / "executed").exists()
 

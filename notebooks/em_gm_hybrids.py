@@ -179,7 +179,7 @@ page.provenance()
 # ```bash
 # mixflow run em-gm/hybrids --profile laptop
 # mixflow run em-gm/hybrids --profile laptop -p dataset=letter -p n_sources=8 --seeds 1
-# mixflow notebook 08_em_gm_hybrids -p profile=smoke
+# mixflow notebook em_gm_hybrids -p profile=smoke
 # ```
 
 # %% tags=["hide-input"]

@@ -176,5 +176,5 @@ for each in (page, ablations):
 # ```bash
 # mixflow run vmonf/head-to-head --profile laptop
 # mixflow run vmonf/ablations --profile laptop -p "model=VMoNF annihilation" -p annihilation=1.0
-# mixflow notebook 11_vmonf_head_to_head -p profile=smoke
+# mixflow notebook vmonf_against_em -p profile=smoke
 # ```

@@ -28,7 +28,7 @@
 #   logit that {cite}`dinh2017realnvp` apply to pixels.
 #
 # How the models are trained, and what the numbers mean, is on [the page of table
-# I](06_em_gm_images).
+# I](em_gm_table_1).
 #
 # ## Live: one flow of small digits, with either
 
@@ -197,7 +197,7 @@ page.provenance()
 # mixflow run em-gm/resizing --profile laptop
 # mixflow run em-gm/beyond-glow --profile laptop -p dataset=mnist -p n_components=3 --seeds 1
 # mixflow run em-gm/table-1 --profile laptop -p tone_curve=true -p n_components=1 --seeds 3
-# mixflow notebook 13_em_gm_beyond_glow -p profile=smoke
+# mixflow notebook em_gm_beyond_glow -p profile=smoke
 # ```
 
 # %% tags=["hide-input"]

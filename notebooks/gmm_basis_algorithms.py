@@ -12,7 +12,7 @@
 # **What the paper claims.** Lu et al. {cite}`lu2023gmm` put $n$ Gaussians of one width on a uniform
 # grid over the range of the data and learn only their weights, in one pass and without EM. Two
 # algorithms are given; the paper shows that both follow targets of many shapes (figures 1 to 7) and
-# measures them by the loss $L$ below (the [tables](31_basis_tables)).
+# measures them by the loss $L$ below (the [tables](gmm_basis_tables)).
 #
 # **What we find.** Algorithm 2 is a histogram, smoothed by the Gaussians that sit on it: a binned
 # kernel density estimate {cite}`silverman1986density,wand1994binned`, with a bandwidth that is
@@ -373,7 +373,7 @@ steps.round(4)
 # the first step on the likelihood of new points falls: at this bandwidth the basis already follows
 # the noise, and EM takes the smoothing back. On a basis that is 1.4 times wider than the improved
 # Sheather-Jones bandwidth {cite}`botev2010diffusion,sheather1991bandwidth` one step helps: that is
-# the improved rule of [the tables](31_basis_tables), and is related to multiplicative bias
+# the improved rule of [the tables](gmm_basis_tables), and is related to multiplicative bias
 # correction {cite}`jones1995bias`.
 #
 # ## What differs from the paper, and why
@@ -397,7 +397,7 @@ more.provenance()
 # ```bash
 # mixflow run gmm-basis/figures-1-7 --profile laptop
 # mixflow run gmm-basis/findings --profile laptop
-# mixflow notebook 30_basis_algorithm -p profile=smoke
+# mixflow notebook gmm_basis_algorithms -p profile=smoke
 # ```
 
 # %% tags=["hide-input"]

@@ -362,7 +362,7 @@ page.provenance()
 # ```bash
 # mixflow run gmm-basis/style --profile laptop
 # mixflow run gmm-basis/style --profile laptop -p target=mean
-# mixflow notebook 33_basis_style -p profile=smoke
+# mixflow notebook gmm_basis_style -p profile=smoke
 # ```
 
 # %% tags=["hide-input"]

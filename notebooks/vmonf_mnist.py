@@ -176,7 +176,7 @@ page.provenance()
 # ```bash
 # mixflow run vmonf/mnist --profile laptop
 # mixflow run vmonf/mnist --profile laptop -p model=VMoNF -p n_labelled_per_class=100 -p epochs=20
-# mixflow notebook 12_vmonf_mnist -p profile=smoke
+# mixflow notebook vmonf_mnist -p profile=smoke
 # ```
 
 # %% tags=["hide-input"]

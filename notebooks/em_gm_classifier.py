@@ -360,7 +360,7 @@ page.provenance()
 # ```bash
 # mixflow run em-gm/classifier --profile laptop
 # mixflow run em-gm/classifier --profile laptop -p n_components=20
-# mixflow notebook 04_em_gm_classifier -p profile=smoke
+# mixflow notebook em_gm_classifier -p profile=smoke
 # ```
 
 # %% tags=["hide-input"]

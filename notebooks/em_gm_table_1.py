@@ -19,7 +19,7 @@
 # themselves. A pixel that never varies still costs the entropy of the noise,
 # $\frac12 \log 2 \pi e = 1.4189$.
 #
-# Figure 7, walks between images, is on [the next page](07_em_gm_interpolation).
+# Figure 7, walks between images, is on [the next page](em_gm_figure_7).
 #
 # **The question.** The released code draws the noise in each component anew: it adds up K
 # densities at K different points, which is the likelihood of no density. How much of the published
@@ -150,7 +150,7 @@ sizes = [page.at(name).runs for name in ("paper", "laptop")]
 Markdown(published_size.say(*sizes, load_targets(), further.runs))
 
 # %% [markdown]
-# [The page of the published size](14_em_gm_published_size) has these models.
+# [The page of the published size](em_gm_published_size) has these models.
 #
 # ## Mixture or noise?
 
@@ -271,7 +271,7 @@ page.provenance()
 # mixflow run em-gm/table-1 --profile laptop -p n_components=4 --seeds 9
 # mixflow run em-gm/equal-steps --profile laptop
 # mixflow run em-gm/table-1 --profile paper --device cuda
-# mixflow notebook 06_em_gm_images -p profile=smoke
+# mixflow notebook em_gm_table_1 -p profile=smoke
 # ```
 
 # %% tags=["hide-input"]

@@ -231,7 +231,7 @@ page.provenance()
 # ```bash
 # mixflow run gmm-basis/digits --profile laptop
 # mixflow run gmm-basis/digits --profile laptop -p latent_size=64 --seeds 0
-# mixflow notebook 32_basis_digits -p profile=smoke
+# mixflow notebook gmm_basis_digits -p profile=smoke
 # ```
 
 # %% tags=["hide-input"]

@@ -137,5 +137,5 @@ pd.DataFrame(model.history_)[columns].ffill().tail(3).round(4)
 # With your own file:
 #
 # ```bash
-# mixflow notebook 01_five_lines -p csv=my_points.csv -p n_components=3
+# mixflow notebook five_lines -p csv=my_points.csv -p n_components=3
 # ```

@@ -11,7 +11,7 @@
 #
 # **What the paper claims.** In table II of Liu, Vu, Chatterjee and Rasmussen {cite}`liu2020emgm`
 # the accuracy of a mixture of K flows per class rises with K; flows that share out the modes of a
-# class are the reason for having several. [The page before](03_em_gm_table_2) asks whether accuracy
+# class are the reason for having several. [The page before](em_gm_table_2) asks whether accuracy
 # rises; this one asks what the flows of a class divide, whether dividing is what helps, and what
 # the data sets reward.
 #
@@ -173,7 +173,7 @@ display(Markdown(table_2_ways.recipes_said(recipes)))
 
 # %% [markdown]
 # ± is the standard error of the difference over the five parts, which overlap a little. [The page
-# before](03_em_gm_table_2) has models of all training samples, with eight views and without, on the
+# before](em_gm_table_2) has models of all training samples, with eight views and without, on the
 # test split.
 #
 # ## What differs from the paper, and why
@@ -195,7 +195,7 @@ page.provenance()
 # mixflow run em-gm/norb-light --profile laptop
 # mixflow run em-gm/satimage-windows --profile laptop
 # mixflow run em-gm/satimage-recipes --profile laptop
-# mixflow notebook 09_em_gm_division -p profile=smoke
+# mixflow notebook em_gm_average_or_divide -p profile=smoke
 # ```
 
 # %% tags=["hide-input"]

@@ -142,7 +142,7 @@ page.provenance()
 # ```bash
 # mixflow run em-gm/convergence --profile laptop
 # mixflow run em-gm/convergence -p n_components=3 -p steps=1,20 --seeds 5
-# mixflow notebook 05_em_gm_convergence -p profile=smoke
+# mixflow notebook em_gm_proposition_2 -p profile=smoke
 # ```
 
 # %% tags=["hide-input"]

@@ -22,7 +22,7 @@
 # `benchmarks/README.md`.
 #
 # How the models are trained otherwise, and what the numbers mean, is on [the page of table
-# I](06_em_gm_images).
+# I](em_gm_table_1).
 #
 # ## Live: one flow of small digits by either
 
@@ -123,7 +123,7 @@ page.provenance()
 # ```bash
 # mixflow run em-gm/optimizer --profile laptop
 # mixflow run em-gm/table-1 --profile laptop -p optimizer=muon -p n_components=3 --seeds 1
-# mixflow notebook 15_em_gm_optimizer -p profile=smoke
+# mixflow notebook em_gm_optimizer -p profile=smoke
 # ```
 
 # %% tags=["hide-input"]

@@ -186,7 +186,7 @@ page.provenance()
 # ```bash
 # mixflow run em-gm/interpolation --profile laptop
 # mixflow run em-gm/interpolation --profile laptop -p dataset=fashion-mnist
-# mixflow notebook 07_em_gm_interpolation -p profile=smoke
+# mixflow notebook em_gm_figure_7 -p profile=smoke
 # ```
 #
 # A mixture of table I that is not stored is trained first, which takes hours.

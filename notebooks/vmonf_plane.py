@@ -349,5 +349,5 @@ for page in (five, three, rings, semi):
 # ```bash
 # mixflow run vmonf/pinwheel-5 --profile laptop
 # mixflow run vmonf/circles-semi --profile laptop -p model=VMoNF -p noise=0.1 --seeds 0-4
-# mixflow notebook 10_vmonf_plane -p profile=smoke
+# mixflow notebook vmonf_plane -p profile=smoke
 # ```

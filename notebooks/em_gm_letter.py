@@ -218,7 +218,7 @@ page.provenance()
 # ```bash
 # mixflow run em-gm/table-2 --profile laptop
 # mixflow run em-gm/table-2 --profile laptop -p model=GenMM -p n_components=20 -p noise=0.1
-# mixflow notebook 02_em_gm_letter -p profile=smoke
+# mixflow notebook em_gm_letter -p profile=smoke
 # ```
 
 # %% tags=["hide-input"]

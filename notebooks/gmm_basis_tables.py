@@ -20,7 +20,7 @@
 #
 # ## The model
 #
-# [The page before](30_basis_algorithm) says what the algorithms are. The improved rule, live:
+# [The page before](gmm_basis_algorithms) says what the algorithms are. The improved rule, live:
 
 # %%
 from mixflow import BasisDensity
@@ -300,7 +300,7 @@ show(
 #
 # ## What differs from the paper, and why
 #
-# - The parameters of the random targets are ours; see [the page before](30_basis_algorithm).
+# - The parameters of the random targets are ours; see [the page before](gmm_basis_algorithms).
 # - *algorithm-1* learns with Gaussians of $0.5r$, which gives the published numbers; *as printed*
 #   it learns with the mixture's own and gives others.
 # - scikit-learn's EM stops at a change of the mean log-likelihood of 1e-5, not at its default of
@@ -320,7 +320,7 @@ for part in pages.values():
 # mixflow run gmm-basis/table-1 --profile laptop
 # mixflow run gmm-basis/table-2 --profile laptop
 # mixflow run gmm-basis/table-3 --profile laptop
-# mixflow notebook 31_basis_tables -p profile=smoke
+# mixflow notebook gmm_basis_tables -p profile=smoke
 # ```
 
 # %% tags=["hide-input"]

@@ -13,7 +13,7 @@
 # mixture as its source (LatMM), on MNIST and on Fashion-MNIST {cite}`liu2020emgm`; so do the
 # distances of samples.
 #
-# **What is run here.** [The page of table I](06_em_gm_images) has flows that a laptop can train,
+# **What is run here.** [The page of table I](em_gm_table_1) has flows that a laptop can train,
 # with three seeds. These are the published ones, trained on a GPU: as wide, in batches as large, on
 # the same 10,000 images. They have fewer epochs than the paper's, a learning rate that falls to
 # zero, and one seed. How models start and what the numbers mean is on that page.
@@ -135,7 +135,7 @@ published_size.noise_table(page.rows, load_targets())
 # mixture. That they are noise alone does not follow: the paper's K flows learn from every image
 # each, at K times the cost of one, and here K flows share the epochs of one, so that by nearly
 # equal responsibilities each has fewer steps, and their NLL ends above that of one. [Smaller flows
-# with as many steps each](06_em_gm_images) gain both ways; that page also has three seeds, which
+# with as many steps each](em_gm_table_1) gain both ways; that page also has three seeds, which
 # say how much of a gain is chance.
 #
 # ## What K Gaussians as the source of one flow change (LatMM)
@@ -194,7 +194,7 @@ further.provenance()
 # mixflow run em-gm/table-1 --profile paper --device cuda -p n_components=7 --seeds 3
 # mixflow run em-gm/further-epochs --profile paper -p dataset=fashion-mnist
 # mixflow run em-gm/nearest-images --profile paper
-# mixflow notebook 14_em_gm_published_size -p profile=smoke
+# mixflow notebook em_gm_published_size -p profile=smoke
 # ```
 
 # %% tags=["hide-input"]
