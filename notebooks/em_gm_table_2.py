@@ -183,8 +183,7 @@ page.verdicts("table-2", "table-2-last-epoch")
 #   averaged over these eight views when it is measured, of flows and of Gaussians that are trained
 #   as before. It was tried because it helps on
 #   [parts of the training split](em_gm_average_or_divide), with models of four fifths of its
-#   samples;
-#   the numbers above say what it does on the test split.
+#   samples; the numbers above say what it does on the test split.
 # - Satimage's classes are of unequal size. The published model takes the largest likelihood; ours
 #   and the Gaussian mixtures weight likelihoods by the classes' shares in the training split. The
 #   rows have both (`test_accuracy_uniform_priors`, `test_accuracy_class_priors`).

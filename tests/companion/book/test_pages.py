@@ -135,7 +135,7 @@ def test_a_page_says_how_much_of_it_is_unpublished(toy, results, tmp_path, monke
 def test_smoke_runs_of_a_page_go_with_the_process(toy, results, tmp_path):
     program = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from mixflow import pages\nprint(pages._scratch())"
+        "from companion.book import page\nprint(page._scratch())"
     )
     root = Path(__file__).parents[3]
     done = subprocess.run(

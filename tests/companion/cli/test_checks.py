@@ -34,13 +34,13 @@ def store(root):
 
 @pytest.fixture
 def problems(root, store):
-    return lambda name: run_checks(root, store, [name])[name]
+    return lambda name: run_checks(root, store, app, [name])[name]
 
 
 def test_a_sound_checkout_has_no_problems(toy, root, store):
     execute(toy.experiment, toy.config(), store)
     (store.directory(toy.name, toy.config(seed=1)) / "checkpoint").mkdir(parents=True)
-    assert run_checks(root, store) == {name: [] for name in CHECKS}
+    assert run_checks(root, store, app) == {name: [] for name in CHECKS}
 
 
 def rewrite(path, name, change):
@@ -70,7 +70,7 @@ def test_results(toy, store, problems, name, change, message):
 
 def test_results_cut_or_of_no_experiment(toy, store, problems, monkeypatch):
     run = execute(toy.experiment, toy.config(), store)
-    monkeypatch.setattr("companion.runs._MODULES", {})
+    monkeypatch.setattr("companion.runs.registry._MODULES", {})
     assert "no experiment 'toy/table-1'" in problems("results")[0]
     (run.path / DONE).unlink()
     assert "DONE is missing" in problems("results")[0]
@@ -217,7 +217,7 @@ def test_make_without_a_makefile(root, problems):
 
 
 def test_parse_problem_executes_nothing(toy):
-    assert parse_problem(["run", toy.name]) is None
+    assert parse_problem(["run", toy.name], app) is None
     assert toy.calls == 0
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import mixflow
+import companion
 from companion.em_gm.table_2.config import Table2
 from companion.em_gm.table_2.context import Context
 from companion.runs import provenance
@@ -49,12 +49,12 @@ def repository(tmp_path, monkeypatch):
         identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
         subprocess.run(["git", "-C", tmp_path, *identity, *arguments], check=True)
 
-    package, results = tmp_path / "mixflow", tmp_path / "book" / "results"
+    package, results = tmp_path / "companion", tmp_path / "book" / "results"
     package.mkdir()
     results.mkdir(parents=True)
     (package / "__init__.py").write_text("")
     (results / "rows.csv").write_text("")
-    monkeypatch.setattr(mixflow, "__file__", str(package / "__init__.py"))
+    monkeypatch.setattr(companion, "__file__", str(package / "__init__.py"))
     git("init", "-q")
     assert provenance.code_state() == {"commit": None, "dirty": None}
     git("add", ".")
@@ -69,7 +69,7 @@ def test_code_state(repository: Path):
     (repository / "book" / "results" / "rows.csv").write_text("more")
     (repository / "untracked").write_text("")
     assert provenance.code_state()["dirty"] is False
-    (repository / "mixflow" / "__init__.py").write_text("changed = 1")
+    (repository / "companion" / "__init__.py").write_text("changed = 1")
     assert provenance.code_state()["dirty"] is True
 
 

@@ -26,9 +26,9 @@ def git(folder, *arguments):
 @pytest.fixture
 def checkout(tmp_path, monkeypatch, toy):
     """A checkout with one commit, and in it a working store."""
-    for folder in ("book", "mixflow"):
+    for folder in ("book", "companion"):
         (tmp_path / folder).mkdir()
-    (tmp_path / "mixflow" / "__init__.py").touch()
+    (tmp_path / "companion" / "__init__.py").touch()
     (tmp_path / "_config.yml").touch()
     (tmp_path / ".gitignore").write_text("/results/\n*.partial\n")
     git(tmp_path, "init", "-q")
@@ -142,7 +142,7 @@ def test_a_run_that_is_named_need_be_no_point_of_a_plan(checkout, finished):
 
 def test_a_dirty_checkout_publishes_nothing(checkout, finished):
     finished()
-    (checkout / "mixflow" / "__init__.py").write_text("changed")
+    (checkout / "companion" / "__init__.py").write_text("changed")
     result = call(code=1)
     assert "first commit or stash" in result.stderr
     assert not published(checkout)
@@ -262,7 +262,7 @@ def test_status_and_list_say_what_is_unpublished(checkout, finished, monkeypatch
 
 def test_status_says_so_on_stderr(checkout, finished, monkeypatch, toy):
     frame = publishing_frame(finished().digest)
-    monkeypatch.setattr("companion.evidence.status_table", lambda *_: frame)
+    monkeypatch.setattr("companion.evidence.status.status_table", lambda *_: frame)
     result = CliRunner().invoke(app, ["status", "--format", "json"])
     assert result.stderr == "1 of the 1 runs shown is unpublished, from results\n"
     assert json.loads(result.stdout)

@@ -39,7 +39,7 @@ def test_shapes_and_sums(model, X):
     assert (model.predict_proba(X).argmax(1) == model.predict(X)).all()
     assert model.score(X) == pytest.approx(model.score_samples(X).mean())
     assert model.weights_.sum() == pytest.approx(1)
-    assert len(model.history_) == model.n_iter_ == 4
+    assert len(model.history_["epoch"]) == model.n_iter_ == 4
     assert not model.interrupted_
 
 
@@ -155,7 +155,7 @@ def test_warm_start_goes_on(X):
     model.set_params(max_epochs=30).fit(X)
     assert model.mixture_ is not first
     assert model.score(X) > before + 0.01
-    assert len(model.history_) == 30
+    assert len(model.history_["epoch"]) == 30
     assert not any(p.requires_grad for p in model.mixture_.parameters())
     cold = small(max_epochs=5, init="random").fit(X)
     assert cold.score(X) == pytest.approx(before)
@@ -172,7 +172,7 @@ def test_warm_start_with_a_checkpoint_trains_on(X, tmp_path):
 def test_early_stopping_auto_looks_at_the_size(X):
     assert "validation_score" not in small().fit(X).history_
     model = small(early_stopping=True, em_every=1).fit(X)
-    assert model.history_["validation_score"].notna().all()
+    assert np.isfinite(model.history_["validation_score"]).all()
     assert model.best_epoch_ == model.history_["validation_score"].argmax()
     large = np.random.default_rng(0).normal(size=(2000, 2))
     assert "validation_score" in small(1, max_epochs=1, batch_size=2000).fit(large).history_
@@ -258,7 +258,7 @@ def test_a_checkpointed_fit_is_not_repeated(X, tmp_path):
 
 def test_the_callback_joins_the_history(X):
     model = small(callback=lambda m, epoch: {"score": m.score(X)}).fit(X)
-    assert model.history_["score"].iloc[-1] == pytest.approx(model.score(X), abs=0.01)
+    assert model.history_["score"][-1] == pytest.approx(model.score(X), abs=0.01)
 
 
 def test_ctrl_c_leaves_a_usable_model(X):

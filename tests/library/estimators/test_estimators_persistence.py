@@ -42,7 +42,7 @@ def test_a_model_reads_as_written(model, path, iris):
     assert (other.sample(5)[0] == model.sample(5)[0]).all()
     assert other.get_params() == model.get_params()
     assert other.n_iter_ == model.n_iter_
-    pd.testing.assert_frame_equal(other.history_, model.history_)
+    pd.testing.assert_frame_equal(pd.DataFrame(other.history_), pd.DataFrame(model.history_))
     assert other.bic(X) == model.bic(X)
 
 

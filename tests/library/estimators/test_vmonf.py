@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.special import logsumexp
@@ -182,7 +183,7 @@ def test_shapes_and_sums(model, data):
     np.testing.assert_allclose(posterior.sum(1), 1)
     assert (q.argmax(1) == model.predict(X)).all()
     assert model.weights_.sum() == pytest.approx(1)
-    assert len(model.history_) == model.n_iter_ == 4
+    assert len(model.history_["epoch"]) == model.n_iter_ == 4
     assert model.mixture_ is model.model_.mixture
 
 
@@ -322,7 +323,7 @@ def test_early_stopping_keeps_the_best_epoch(data):
     X, _ = data
     settings = {"early_stopping": True, "patience": 2, "learning_rate": 0.3, "clip_norm": None}
     model = small(max_epochs=60, schedule="constant", **settings).fit(X)
-    scores = model.history_["validation_score"].dropna()
+    scores = pd.Series(model.history_["validation_score"]).dropna()
     assert model.n_iter_ < 60
     assert model.best_epoch_ == scores.idxmax()
     np.testing.assert_allclose(model.predict_proba(X).sum(1), 1)

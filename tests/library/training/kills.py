@@ -19,6 +19,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from tqdm import tqdm
 
@@ -41,7 +42,7 @@ SMALL = {"n_layers": 2, "hidden_features": 6, "batch_size": 20, "random_state": 
 
 def digest(state, history, *arrays):
     """Return a digest of a fitted module's state, of the fit's history, and of more arrays."""
-    sha = hashlib.sha256(history.to_csv().encode())
+    sha = hashlib.sha256(pd.DataFrame(history).to_csv().encode())
     for name, tensor in sorted(state.items()):
         sha.update(name.encode() + tensor.numpy().tobytes())
     for array in arrays:

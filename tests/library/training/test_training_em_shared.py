@@ -1,5 +1,6 @@
 """EM of mixtures whose components share parameters or have a prior."""
 
+import pandas as pd
 import pytest
 import torch
 
@@ -48,7 +49,9 @@ def make(kind, groups=None, **settings):
 def test_the_bound_with_the_prior_never_falls(kind):
     em = make(kind, em_every=1)
     assert em.exact
-    history = fit(em, LoopSettings(max_epochs=30, learning_rate=5e-4, schedule="constant")).history
+    history = pd.DataFrame(
+        fit(em, LoopSettings(max_epochs=30, learning_rate=5e-4, schedule="constant")).history
+    )
     values = (history["lower_bound"] + history["log_prior"]).dropna()
     assert len(values) >= 29
     assert (values.diff().dropna() > -1e-12).all()

@@ -3,6 +3,7 @@
 import copy
 import math
 
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import save
@@ -34,7 +35,7 @@ def make(folder):
 def fitted(folder):
     em, settings = make(folder)
     done = fit(em, settings)
-    return em.module.state_dict(), done.history
+    return em.module.state_dict(), pd.DataFrame(done.history)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,9 @@ def assert_same(first, second):
     theirs = second[0].module.state_dict()
     for name, tensor in first[0].module.state_dict().items():
         assert torch.equal(tensor, theirs[name]), name
-    pd.testing.assert_frame_equal(first[1].history, second[1].history, check_exact=True)
+    pd.testing.assert_frame_equal(
+        pd.DataFrame(first[1].history), pd.DataFrame(second[1].history), check_exact=True
+    )
     assert torch.equal(first[0].weights, second[0].weights)
     assert first[1].best_epoch == second[1].best_epoch
 

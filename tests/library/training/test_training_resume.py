@@ -23,7 +23,9 @@ from mixflow.training.checkpoints import (
 def assert_same(first, second):
     for name, tensor in first[0].state_dict().items():
         assert torch.equal(tensor, second[0].state_dict()[name]), name
-    pd.testing.assert_frame_equal(first[1].history, second[1].history, check_exact=True)
+    pd.testing.assert_frame_equal(
+        pd.DataFrame(first[1].history), pd.DataFrame(second[1].history), check_exact=True
+    )
     assert first[1].best_epoch == second[1].best_epoch
 
 
