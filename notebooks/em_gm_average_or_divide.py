@@ -11,7 +11,7 @@
 #
 # **What the paper claims.** In table II of Liu, Vu, Chatterjee and Rasmussen {cite}`liu2020emgm`
 # the accuracy of a mixture of K flows per class rises with K; flows that share out the modes of a
-# class are the reason for having several. [The page before](em_gm_table_2) asks whether accuracy
+# class are the reason for having several. [Table II](em_gm_table_2) asks whether accuracy
 # rises; this one asks what the flows of a class divide, whether dividing is what helps, and what
 # the data sets reward.
 #
@@ -52,7 +52,7 @@ profile = "stored"  # stored, smoke, laptop or paper
 # each other, whose densities are averaged, lie posteriors at a temperature (T = D is the released
 # code's) and blocks with an EM each. The same recipe otherwise, and the same K:
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 from IPython.display import Markdown, display
 
 from companion import figures
@@ -65,17 +65,17 @@ page = Page(experiment, profile)
 ways = table_2_ways.sharing(page.rows)
 page.source()
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 table_2_ways.sharing_shown(ways).style.hide(axis="index")
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 show(
     figures.sharing({names[d]: part for d, part in ways.groupby("dataset", sort=False)}),
     alt=table_2_ways.sharing_drawn(ways, names),
     caption="What one flow of every class reaches alone (hollow), and the mixture (filled).",
 )
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 display(Markdown("\n".join(f"- {line}" for line in table_2_ways.sharing_said(ways, names))))
 
 # %% [markdown]
@@ -86,7 +86,7 @@ display(Markdown("\n".join(f"- {line}" for line in table_2_ways.sharing_said(way
 # flows are started by a Gaussian mixture, which is not told of toys. Once with grey values as they
 # are, once with every image shifted and scaled to mean 0 and standard deviation 1:
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 parts = Page("em-gm/norb-components", profile)
 display(parts.source())
 for dataset, images in table_2_ways.LIGHT.items():
@@ -108,7 +108,7 @@ for dataset, images in table_2_ways.LIGHT.items():
 # contrast are out (where the light comes from can still be seen). Each toy of the training split is
 # left out in turn, with one of every class, and then classified; no test sample is looked at:
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 light = Page("em-gm/norb-light", profile)
 left = table_2_ways.left_out(light.rows)
 display(light.source())
@@ -118,16 +118,16 @@ show(
     caption="Accuracy on a toy of every class that was left out, against K; black: the mean.",
 )
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 table_2_ways.left_out_shown(light.rows).style.hide(axis="index")
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 display(Markdown("\n".join(f"- {line}" for line in table_2_ways.left_out_said(light.rows))))
 
 # %% [markdown]
 # With more components flows describe the toys that they have seen better and better, but not other
 # toys. Classes may still be told apart better. Five toys are few, though: what K gives depends on
-# the toy that is asked for, and the toys of the test split, in the page before's table of trends,
+# the toy that is asked for, and the toys of the test split, in [table II's](em_gm_table_2) trends,
 # are another five. The table's Norb takes normalised images because of this comparison. An earlier
 # version of the table had grey values as they are; their test accuracies, which did not rise with
 # K, had been seen.
@@ -138,7 +138,7 @@ display(Markdown("\n".join(f"- {line}" for line in table_2_ways.left_out_said(li
 # class is that of the middle pixel. Windows one pixel apart share six of their nine pixels, so
 # equal values tell which windows lie beside each other:
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 overlaps = Page("em-gm/satimage-windows", profile)
 found = overlaps.rows.set_index("metric")["value"]
 display(overlaps.source())
@@ -164,7 +164,7 @@ overlaps, is right in {found["vote_accuracy"]:.1%} of the test windows that have
 # could as well be turned or mirrored: the last column but one says what it gives to average the
 # density over a window's eight symmetries.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 others = Page("em-gm/satimage-recipes", profile)
 recipes = table_2_ways.recipes(others.rows)
 display(others.source())
@@ -172,8 +172,8 @@ display(table_2_ways.recipes_shown(recipes).style.hide(axis="index"))
 display(Markdown(table_2_ways.recipes_said(recipes)))
 
 # %% [markdown]
-# ± is the standard error of the difference over the five parts, which overlap a little. [The page
-# before](em_gm_table_2) has models of all training samples, with eight views and without, on the
+# ± is the standard error of the difference over the five parts, which overlap a little.
+# [Table II](em_gm_table_2) has models of all training samples, with eight views and without, on the
 # test split.
 #
 # ## What differs from the paper, and why
@@ -183,7 +183,7 @@ display(Markdown(table_2_ways.recipes_said(recipes)))
 #
 # ## Provenance
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 page.provenance()
 
 # %% [markdown]
@@ -198,6 +198,6 @@ page.provenance()
 # mixflow notebook em_gm_average_or_divide -p profile=smoke
 # ```
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 for part in (page, parts, light, overlaps, others):
     display(part.downloads())

@@ -49,6 +49,19 @@ def show(fig: Figure, *, alt: str, caption: str | None = None, close: bool = Tru
     display({"text/html": markup, "text/plain": f"[figure: {alt}]"}, raw=True)
 
 
+def only_if(holds: bool, text: str) -> str:
+    """Return a sentence; fail the page when what it says does not hold of the numbers.
+
+    Raises
+    ------
+    ValueError
+        If it does not hold: the sentence is to be written anew.
+    """
+    if not holds:
+        raise ValueError(f"no longer true, write it anew: {text}")
+    return text
+
+
 def figure_html(fig: Figure, *, alt: str, caption: str | None = None) -> str:
     """Return a ``<figure>`` with the SVG inside as a data URI; equal figures, equal text."""
     if not alt.strip():

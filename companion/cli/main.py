@@ -161,8 +161,8 @@ def status(
     """Compare our results with the papers.
 
     Every published number and claim gets a verdict under two protocols: as published, and by
-    our recipe. In brackets, how many seeds; what each verdict means is in the introduction of
-    the book, and --format csv has the rule of every line.
+    our recipe. In brackets, how many seeds; what each verdict means is on a page of the
+    book, and --format csv has the rule of every line.
     """
     from companion.cli.values import clipped, records, require, table
     from companion.evidence.questions import load_targets
