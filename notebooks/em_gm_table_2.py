@@ -14,10 +14,10 @@
 # on three data sets, and at K = 20 passes the best result they cite on each: Letter
 # {cite}`tang2016elm`, Satimage {cite}`srinivasan1993satimage,jiang2013ksvd` and small Norb
 # {cite}`lecun2004norb,salakhutdinov2009dbm`. [Another page](em_gm_letter) shows Letter in detail;
-# this one has the table, and asks what the protocol and the number of flows do to it. What the flows of a
-# class divide, and what the data ask, is on [another page](em_gm_average_or_divide). LatMM, and
-# what lies between it and GenMM, have GenMM's recipe here; [another page](em_gm_hybrids) compares
-# them at equal size and cost.
+# this one has the table, and asks what the protocol and the number of flows do to it. What the
+# flows of a class divide, and what the data ask, is on [another page](em_gm_average_or_divide).
+# LatMM, and what lies between it and GenMM, have GenMM's recipe here; [a page](em_gm_hybrids)
+# compares them at equal size and cost.
 #
 # ## The model
 #
