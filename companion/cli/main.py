@@ -1,4 +1,4 @@
-"""The command line: ``mixflow list | run | status | publish | notebook | check | data``."""
+"""The command line ``mixflow``: list, run, status, verify, publish, notebook, check, data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from companion.cli import notebook, publish
+from companion.cli import notebook, publish, verify
 from companion.cli.data import data_app
 from companion.cli.errors import FAILED, PlainErrors
 from companion.cli.memory import keep_freed_memory
@@ -192,6 +192,7 @@ def status(
 
 
 app.command("publish", epilog=publish.EXAMPLES)(publish.publish)
+app.command("verify", epilog=verify.EXAMPLES)(verify.verify)
 app.command("notebook", epilog=notebook.EXAMPLES)(notebook.notebook)
 
 
