@@ -107,7 +107,8 @@ import pandas as pd
 from IPython.display import HTML, Markdown, display
 
 from companion.book.display import show
-from companion.book.page import Page, verdict_table
+from companion.book.page import Page
+from companion.book.verdicts import verdict_table
 from companion.evidence.questions import load_targets
 from companion.figures import basis as pictures
 from companion.figures.basis_findings import findings

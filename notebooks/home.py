@@ -13,15 +13,17 @@
 # published number, with a verdict that a program computed. The library underneath fits the same
 # models to your own data in [five lines](five_lines).
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "remove-input"]
 experiment = None
 
 # %% tags=["remove-input"]
+import matplotlib.pyplot as plt
 from IPython.display import HTML
 
 from companion.book.contents import cards, pages_of_items
 from companion.book.display import figure_html, only_if
-from companion.book.page import Page, verdict_counts
+from companion.book.page import Page
+from companion.book.verdicts import verdict_counts
 from companion.em_gm.images import summary
 from companion.em_gm.table_2 import ways as sharing_tables
 from companion.evidence.questions import load_targets
@@ -33,7 +35,7 @@ from companion.runs.store import Store
 
 targets = load_targets()
 store = Store()
-verdict_counts(store, targets).groupby(level="protocol").sum()
+verdict_counts(store, targets).groupby(level="protocol").sum().rename_axis(None)
 
 # %% [markdown]
 # Counts of the published numbers and claims, judged twice: as published, and by our recipe. [How to
@@ -129,14 +131,13 @@ shown = [
         "gmm_basis_digits",
     ),
 ]
+plt.close("all")  # they are shown below, not here
 HTML(
-    "<div class='mixflow-cards'>"
-    + "".join(
-        f"<div class='mixflow-card'><h4><a href='{page}.html'>{title}</a></h4>{figure}"
-        f"<p>{text}</p></div>"
+    "".join(
+        f"<div class='mixflow-finding'>{figure}<div><h3><a href='{page}.html'>{title}</a></h3>"
+        f"<p>{text}</p></div></div>"
         for figure, title, text, page in shown
     )
-    + "</div>"
 )
 
 # %% [markdown]

@@ -24,7 +24,7 @@ paper = "all"  # or em-gm, vmonf, gmm-basis
 # %% tags=["remove-input"]
 from IPython.display import HTML, Markdown, display
 
-from companion.book.page import verdict_counts, verdict_table
+from companion.book.verdicts import verdict_counts, verdict_table
 from companion.evidence.questions import load_targets
 from companion.runs.store import Store
 

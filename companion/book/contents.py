@@ -10,11 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from companion.book.verdicts import item_name
 from companion.evidence.side_by_side import MARKS, NAMES
 
-# Verdicts that count for a paper's number or claim; those that count against it; no evidence yet.
-FOR = {"reproduced", "holds", "better", "consistent"}
-AGAINST = {"worse", "does not hold"}
 PAPERS = {"em-gm": "EM-GM", "vmonf": "VMoNF", "gmm-basis": "GMM-basis"}
 
 
@@ -53,19 +51,15 @@ def cards(status: pd.DataFrame, pages: dict[tuple[str, str], str]) -> str:
         Of :func:`pages_of_items`; an item on no page leads to the status page.
     """
     parts = []
-    for paper, of_paper in status.groupby("paper", sort=False):
+    for paper, name in PAPERS.items():
+        of_paper = status[status["paper"] == paper]
         made = "".join(
-            _card(_title(str(item)), of, pages.get((str(paper), str(item)), "status"))
-            for item, of in of_paper.groupby("item", sort=False)
+            _card(item_name(paper, item), of_paper[of_paper["item"] == item], page)
+            for item in map(str, dict.fromkeys(of_paper["item"]))
+            for page in [pages.get((paper, item), "status")]
         )
-        name = PAPERS.get(str(paper), str(paper))
         parts.append(f"<h3>{escape(name)}</h3><div class='mixflow-cards'>{made}</div>")
     return "".join(parts)
-
-
-def _title(item: str) -> str:
-    kind, _, number = item.partition("-")
-    return f"{kind.capitalize()} {number}"
 
 
 def _card(title: str, of: pd.DataFrame, page: str) -> str:

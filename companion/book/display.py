@@ -87,8 +87,9 @@ def _smallest_letter(fig: Figure) -> float:
     """Return the size of the smallest letters in a figure, in points."""
     from matplotlib.text import Text
 
-    texts = fig.findobj(lambda artist: isinstance(artist, Text) and artist.get_visible())
-    return min((text.get_fontsize() for text in texts if text.get_text().strip()), default=10.0)
+    texts = [artist for artist in fig.findobj(Text) if isinstance(artist, Text)]
+    shown = (text for text in texts if text.get_visible() and text.get_text().strip())
+    return min((float(text.get_fontsize()) for text in shown), default=10.0)
 
 
 def _width(svg: bytes) -> float:

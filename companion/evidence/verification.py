@@ -87,8 +87,8 @@ def _compared(run: StoredRun) -> Iterator[Row]:
     """Yield the rows of a run that today's code is to make again."""
     version = version_of(run.provenance)
     of = Run(run.experiment, run.digest, run.config, version=version)
-    for values in run.rows[list(ROW_COLUMNS)].itertuples(index=False):
-        row = Row(*values, of)
+    for values in run.rows[list(ROW_COLUMNS)].to_dict("records"):
+        row = Row(**{str(name): value for name, value in values.items()}, run=of)
         if not is_retired(row.metric) and not is_stale(
             run.experiment, run.config, version, row.model, row.k
         ):

@@ -28,7 +28,8 @@ def noise(gains: pd.DataFrame, published: Mapping[int, float], names: Mapping[st
     """
     fig, axes = plt.subplots(figsize=SIZE, layout="constrained")
     lines = {"published": pd.Series(published)}
-    lines |= {label: gains.loc[name].xs("mean", level=1).dropna() for name, label in names.items()}
+    means = gains.xs("mean", axis=1, level=1)
+    lines |= {label: pd.Series(means.loc[name]).dropna() for name, label in names.items()}
     markers = ("*", "s", "o")
     for (label, values), marker, colour in zip(lines.items(), markers, COLOURS, strict=False):
         axes.plot(values.index, values, marker=marker, color=colour, linestyle="-")
