@@ -15,7 +15,8 @@
 # {cite}`tang2016elm`, Satimage {cite}`srinivasan1993satimage,jiang2013ksvd` and small Norb
 # {cite}`lecun2004norb,salakhutdinov2009dbm`. [Another page](em_gm_letter) shows Letter in detail;
 # this one has the table, and asks what the protocol and the number of flows do to it. What the
-# flows of a class divide, and what the data ask, is on [another page](em_gm_average_or_divide).
+# flows of a class divide is on [a page of its own](em_gm_average_or_divide), and what the data ask
+# is in [the appendix](em_gm_table_2_data).
 # LatMM, and what lies between it and GenMM, have GenMM's recipe here; [a page](em_gm_hybrids)
 # compares them at equal size and cost.
 #
@@ -182,7 +183,7 @@ page.verdicts("table-2", "table-2-last-epoch")
 #   is that of the middle one, so the window may be turned and mirrored; the density of a class is
 #   averaged over these eight views when it is measured, of flows and of Gaussians that are trained
 #   as before. It was tried because it helps on
-#   [parts of the training split](em_gm_average_or_divide), with models of four fifths of its
+#   [parts of the training split](em_gm_table_2_data), with models of four fifths of its
 #   samples; the numbers above say what it does on the test split.
 # - Satimage's classes are of unequal size. The published model takes the largest likelihood; ours
 #   and the Gaussian mixtures weight likelihoods by the classes' shares in the training split. The
