@@ -10,10 +10,10 @@
 # # Do K flows average, or divide?
 #
 # The accuracy of table II {cite}`liu2020emgm` rises with K, the flows of a class. The paper's
-# reason is that EM divides the samples of a class, so that every flow specialises. K flows that know
-# nothing of each other can be averaged instead: each sees all samples. This page compares the two,
-# and what lies between. The verdict on the published accuracies is on [table II's
-# page](em_gm_table_2).
+# reason is that EM divides the samples of a class, so that every flow specialises. K flows that
+# know nothing of each other can be averaged instead: each sees all samples. This page compares the
+# two, and what lies between. The verdict on the published accuracies is on
+# [table II's page](em_gm_table_2).
 #
 # `n_blocks` says how many EMs a class has. On scikit-learn's digits, live:
 
