@@ -62,4 +62,4 @@ def means(table: pd.DataFrame, column: str = "value") -> pd.DataFrame:
     wide = table.assign(way=order).pivot_table(
         index=["dataset", "way"], columns="k", values=column, observed=True, sort=False
     )
-    return wide.sort_index(level="dataset", sort_remaining=True)
+    return wide.sort_index(level="dataset", sort_remaining=True).sort_index(axis=1)
