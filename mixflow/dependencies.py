@@ -18,6 +18,7 @@ REGISTRY = "experiments/__init__.py"
 RUNNER = ("notebooks.py", "missing.py", "executed.py")  # what executes every page
 # What shows verdicts: of items of the page's own paper, and of any targets.
 VERDICTS = "verdicts"
+TABLES = ("runs.jsonl", "rows.csv")  # of an experiment's published runs
 ANY_VERDICTS = {"verdict_table", "verdict_counts", "status_table"}
 
 
@@ -29,7 +30,8 @@ def dependencies(source: Path, results: Path, package: Path = PACKAGE) -> list[P
     source
         The ``.py`` notebook.
     results
-        Folder of the stored runs, of which the ``DONE`` files count: they hold the checksums.
+        Folder of the published runs, of whose tables those of runs and rows count: the former
+        have the checksums of all else.
     package
         Folder of mixflow.
     """
@@ -37,7 +39,8 @@ def dependencies(source: Path, results: Path, package: Path = PACKAGE) -> list[P
     runner = {package / name for name in RUNNER if (package / name).is_file()}
     files = modules_of(source, package) | runner
     beside = {data for path in files for data in path.parent.glob("*.csv")}
-    runs = {done for name in shown for done in results.glob(f"{name}/*/DONE")}
+    tables = {results / name / table for name in shown for table in TABLES}
+    runs = {path for path in tables if path.is_file()}
     return [source, *sorted(files | beside), *sorted(runs)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,31 +10,37 @@ from pathlib import Path
 from mixflow.results.evidence import PROTOCOLS
 from mixflow.results.publishing import problems_of
 from mixflow.results.questions import load_targets
-from mixflow.results.runs import (
-    DONE,
-    FILES,
-    LOCK,
-    DamagedRunError,
-    is_unfinished,
-    read_run,
-)
+from mixflow.results.runs import DONE, FILES, LOCK, DamagedRunError, Place, RunDirectory
 from mixflow.results.status import status_table
 from mixflow.results.store import Store
+from mixflow.results.tables import Published
 
 
 def check_results(root: Path, store: Store) -> list[str]:
     """Check that every stored run is intact and is one its experiment would make today."""
-    problems = []
-    for name, path in store.directories():
-        if is_unfinished(path):  # a checkpoint of a run that goes on or was interrupted
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        places = list(store.places())
+    problems = list(dict.fromkeys(str(warning.message) for warning in caught))
+    for place in places:
+        if place.is_unfinished:  # a checkpoint of a run that goes on or was interrupted
             continue
         try:
-            run = read_run(name, path)
+            problems += [f"{place.path}: {problem}" for problem in _problems(place)]
         except DamagedRunError as error:
             problems.append(str(error))
-            continue
-        problems += [f"{path}: {problem}" for problem in [*problems_of(run), *_left_in(path)]]
     return problems
+
+
+def _problems(place: Place) -> Iterator[str]:
+    """Say what is wrong with a run; raises ``DamagedRunError`` where it cannot be read."""
+    if isinstance(place, Published):
+        place.verify()
+        yield from (f"{place.digest}: {problem}" for problem in problems_of(place.read()))
+    else:
+        yield from problems_of(place.read())
+    if isinstance(place, RunDirectory):
+        yield from _left_in(place.path)
 
 
 def _left_in(path: Path) -> Iterator[str]:

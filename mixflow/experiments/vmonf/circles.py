@@ -7,7 +7,7 @@ from typing import Any
 
 from mixflow.experiments.base import PROFILES, Experiment
 from mixflow.experiments.vmonf.fresh_seeds import seeds
-from mixflow.experiments.vmonf.plane import PlaneConfig, run
+from mixflow.experiments.vmonf.plane import DRAWN, PlaneConfig, run
 
 
 def plan(profile: str) -> Sequence[Mapping[str, Any]]:
@@ -34,4 +34,5 @@ EXPERIMENT = Experiment(
     run=run,
     defaults={profile: {"dataset": "circles"} for profile in PROFILES},
     plan=plan,
+    published_arrays=DRAWN,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mixflow.experiments.base import PROFILES, Experiment
+from mixflow.experiments.base import PROFILES, Experiment, Weights
 from mixflow.experiments.vmonf.fresh_seeds import seeds
 from mixflow.experiments.vmonf.plane import PlaneConfig, run
 
@@ -33,4 +33,6 @@ EXPERIMENT = Experiment(
     run=run,
     defaults={profile: {"dataset": "pinwheel-3"} for profile in PROFILES},
     plan=plan,
+    published_arrays=(*("data", "frame_*", "curve_epoch", "curve_accuracy", "curve_test_elbo"),),
+    published_weights=Weights("model"),
 )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mixflow.experiments.base import PROFILES, Experiment
+from mixflow.experiments.base import PROFILES, Experiment, Weights
 from mixflow.experiments.vmonf.fresh_seeds import seeds
-from mixflow.experiments.vmonf.plane import PlaneConfig, run
+from mixflow.experiments.vmonf.plane import DRAWN, PlaneConfig, run
 
 
 def plan(profile: str) -> Sequence[Mapping[str, Any]]:
@@ -33,4 +33,6 @@ EXPERIMENT = Experiment(
     run=run,
     defaults={profile: {"dataset": "pinwheel-5"} for profile in PROFILES},
     plan=plan,
+    published_arrays=DRAWN,
+    published_weights=Weights("model"),
 )

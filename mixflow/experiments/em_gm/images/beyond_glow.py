@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mixflow.experiments.base import Experiment
+from mixflow.experiments.base import Experiment, Weights
 from mixflow.experiments.em_gm.images import long_flow, table_1
 from mixflow.experiments.em_gm.images.models import ADDITIONS
 
@@ -40,4 +40,6 @@ EXPERIMENT = Experiment(
         for profile, values in table_1.EXPERIMENT.defaults.items()
     },
     plan=plan,
+    published_arrays=("samples", "curve_epoch", "curve_nll"),
+    published_weights=Weights("weights"),
 )

@@ -14,7 +14,7 @@ from pydantic import Field
 from torch import Tensor
 
 from mixflow import datasets
-from mixflow.experiments.base import Config, Experiment, Profile, Result, RunContext
+from mixflow.experiments.base import Config, Experiment, Profile, Result, RunContext, Weights
 from mixflow.experiments.em_gm.images.feature_network import FeatureNetwork
 from mixflow.experiments.models import pack_weights, unpack_weights
 from mixflow.results.runs import StoredRun
@@ -245,4 +245,5 @@ EXPERIMENT = Experiment(
         "paper": {"epochs": 30, "width": 32},
     },
     plan=plan,
+    published_weights=Weights("weights"),
 )

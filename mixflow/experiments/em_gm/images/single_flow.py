@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from mixflow.experiments.base import Experiment, Result, RunContext
+from mixflow.experiments.base import Experiment, Result, RunContext, Weights
 from mixflow.experiments.em_gm.images.data import ImageSet, load_images
 from mixflow.experiments.em_gm.images.models import Flow, curve, new_flow, train
 from mixflow.experiments.models import pack_weights, unpack_weights
@@ -103,4 +103,6 @@ EXPERIMENT = Experiment(
     run=run,
     defaults={"smoke": SMOKE, "laptop": {}, "paper": PAPER},
     plan=plan,
+    published_arrays=("epoch", "log_likelihood"),
+    published_weights=Weights("weights"),
 )
