@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 
 from mixflow import experiments
-from mixflow.experiments.base import Config, Experiment, Result
+from mixflow.experiments.base import Config, Experiment, Result, Weights
 
 NAME = "toy/table-1"
 
@@ -41,6 +41,8 @@ class Toy:
                 if profile == "paper"
                 else [{"n_components": k, "seed": seed} for k in (1, 2) for seed in (0, 1)]
             ),
+            published_arrays=("steps", "curve *"),
+            published_weights=Weights("model", ({"n_components": 1},)),
         )
 
     def config(self, **values):

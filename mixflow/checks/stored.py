@@ -13,7 +13,6 @@ from mixflow.results.questions import load_targets
 from mixflow.results.runs import DONE, FILES, LOCK, DamagedRunError, Place, RunDirectory
 from mixflow.results.status import status_table
 from mixflow.results.store import Store
-from mixflow.results.tables import Published
 
 
 def check_results(root: Path, store: Store) -> list[str]:
@@ -26,7 +25,7 @@ def check_results(root: Path, store: Store) -> list[str]:
         if place.is_unfinished:  # a checkpoint of a run that goes on or was interrupted
             continue
         try:
-            problems += [f"{place.path}: {problem}" for problem in _problems(place)]
+            problems += [f"{place}: {problem}" for problem in _problems(place)]
         except DamagedRunError as error:
             problems.append(str(error))
     return problems
@@ -34,11 +33,8 @@ def check_results(root: Path, store: Store) -> list[str]:
 
 def _problems(place: Place) -> Iterator[str]:
     """Say what is wrong with a run; raises ``DamagedRunError`` where it cannot be read."""
-    if isinstance(place, Published):
-        place.verify()
-        yield from (f"{place.digest}: {problem}" for problem in problems_of(place.read()))
-    else:
-        yield from problems_of(place.read())
+    place.verify()
+    yield from problems_of(place.read())
     if isinstance(place, RunDirectory):
         yield from _left_in(place.path)
 

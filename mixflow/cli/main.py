@@ -61,20 +61,17 @@ def list_experiments(results: Results = None) -> None:
     """
     import pandas as pd
 
-    from mixflow import experiments
     from mixflow.cli.values import table
-    from mixflow.experiments.base import PROFILES
+    from mixflow.results.plans import plans
 
     store, lines, done = open_store(results), [], set[str]()
-    for name in experiments.names():
-        found = experiments.find(name)
+    for name, plan in sorted(plans().items()):
         line = {"experiment": name}
-        for profile in PROFILES:
-            configs = found.configs(profile)
-            digests = {c.digest() for c in configs if store.is_done(name, c)}
-            line[profile] = f"{len(digests)}/{len(configs)}" if configs else "-"
-            done |= digests
-        lines.append({**line, "title": found.title})
+        for profile, digests in plan.digests.items():
+            there = {digest for digest in digests if store.has(name, digest)}
+            line[profile] = f"{len(there)}/{len(digests)}" if digests else "-"
+            done |= there
+        lines.append({**line, "title": plan.title})
     typer.echo(table(pd.DataFrame(lines)))
     typer.echo(f"\ndone/points at each profile; results in {store.where()}")
     if note := store.unpublished_note(done):

@@ -120,6 +120,8 @@ def put(folder: Path, experiment: str, runs: Sequence[Compacted]) -> None:
     new = {run.digest: run for run in runs}
     every = dict(sorted({**_kept(folder, experiment, new), **new}.items()))
     folder.mkdir(parents=True, exist_ok=True)
+    for place in (folder, folder / WEIGHTS):
+        sweep(place)
     weights = {name: content for run in every.values() for name, content in run.weights.items()}
     if weights:
         (folder / WEIGHTS).mkdir(exist_ok=True)
@@ -146,6 +148,7 @@ def _kept(folder: Path, experiment: str, new: Mapping[str, object]) -> dict[str,
 
 
 def _unchanged(run: Published, table: Table) -> Compacted:
+    run.verify()
     listed = [name for name, of in run.entry["arrays"].items() if of is not None]
     arrays = {f"{run.digest}/{name}": table.member(run.digest, name) for name in listed}
     own = table.folder / WEIGHTS / f"{run.digest}.safetensors"
@@ -155,7 +158,6 @@ def _unchanged(run: Published, table: Table) -> Compacted:
 
 def _write(path: Path, content: bytes) -> None:
     """Write a file unless it has that content; what depends on it is then made anew for nothing."""
-    sweep(path.parent)
     if not path.is_file() or path.read_bytes() != content:
         write_atomically(path, content)
 

@@ -161,12 +161,13 @@ def problems_of(run: StoredRun) -> list[str]:
         if config.digest() != run.digest:
             problems.append(
                 f"its config now has the digest {config.digest()}: the experiment's parameters "
-                "changed since; run it again and remove this directory"
+                "changed since; run it again and remove this one (its directory, or its lines in "
+                "the published tables)"
             )
     except (ParameterError, TypeError) as error:
         problems.append(f"its config is not valid: {error}")
     if run.rows.empty:
-        problems.append("rows.csv has no rows")
+        problems.append("it has no rows")
     seeds = sorted({int(seed) for seed in run.rows["seed"]} - {run.config.get("seed")})
     if seeds:
         problems.append(f"rows of seed {seeds}, but the config says {run.config.get('seed')}")

@@ -101,8 +101,15 @@ class Place(ABC):
         try:
             columns = files.parse_columns(record.rows)
         except (ValueError, OverflowError) as error:
-            raise DamagedRunError(f"{self.path}: rows of {self.digest}: {error}") from error
+            raise DamagedRunError(f"{self}: rows: {error}") from error
         return StoredRun(self, record.config, columns, record.provenance)
+
+    def verify(self) -> None:
+        """Read everything of the run that is there; raises as ``read`` does."""
+        self.read()
+
+    def __str__(self) -> str:
+        return str(self.path)
 
 
 @dataclass(frozen=True, eq=False)

@@ -70,6 +70,10 @@ class Store:
         """Say whether the run is there and intact; warn if it is there but damaged."""
         return self._find(experiment_name, config.digest(), type(config)) is not None
 
+    def has(self, experiment_name: str, digest: str) -> bool:
+        """Say whether a run of that digest is there and intact, as ``is_done`` does of a config."""
+        return self._find(experiment_name, digest) is not None
+
     def load(self, experiment_name: str, config: Config) -> StoredRun:
         """Return the stored run.
 
@@ -250,12 +254,12 @@ def rows_of(runs: Iterable[StoredRun]) -> pd.DataFrame:
     """Return the rows of runs in one frame, as ``Store.rows`` does of all."""
     known = list(runs)
     rows = files.Columns.joined(run.columns for run in known).frame()
-    order = np.repeat(np.arange(len(known)), [len(run.columns) for run in known])
+    order = np.repeat(np.arange(len(known)), np.array([len(run.columns) for run in known], int))
+    fields = [_fields(run) for run in known] or [{"run": _ABSENT}]
     # As pandas orders the columns of frames that it puts together.
-    names = dict.fromkeys(name for run in known for name in (*_fields(run), "run"))
-    values = {name: [_fields(run).get(name, _ABSENT) for run in known] for name in names}
-    values["run"] = [run.digest for run in known]
-    columns = {name: _column(of, order) for name, of in values.items()} or {"run": []}
+    names = dict.fromkeys(name for of in fields for name in of)
+    values = {name: [of.get(name, _ABSENT) for of in fields] for name in names}
+    columns = {name: _column(of, order) for name, of in values.items()}
     return pd.concat([rows, pd.DataFrame(columns)], axis=1)
 
 
@@ -263,16 +267,21 @@ _ABSENT = object()
 
 
 def _fields(run: StoredRun) -> dict[str, Any]:
-    return {f"config_{name}": _scalar(value) for name, value in run.config.items()}
+    named = {f"config_{name}": _scalar(value) for name, value in run.config.items()}
+    return {**named, "run": run.digest}
 
 
 def _column(values: list[Any], order: np.ndarray) -> pd.Series:
     """Return a column of the values in that order, of the type that pandas gives it."""
-    if len({type(value) for value in values}) == 1:
+    one_each = {type(value): value for value in values}
+    if len(one_each) < 2:
         column = pd.Series(values)
-    else:  # such as numbers beside None: as frames with one of them each would be put together
-        there = [pd.DataFrame({} if v is _ABSENT else {0: [v]}, index=[0]) for v in values]
-        column = pd.concat(there, ignore_index=True)[0]
+    else:  # such as numbers beside None: as if frames with one of them each were put together
+        frames = [
+            pd.DataFrame({0: [v]} if v is not _ABSENT else {"": [0]}) for v in one_each.values()
+        ]
+        found = [np.nan if value is _ABSENT else value for value in values]
+        column = pd.Series(found, dtype=pd.concat(frames)[0].dtype)
     return column.take(order).reset_index(drop=True)
 
 

@@ -29,6 +29,7 @@ from mixflow.results.runs import DamagedRunError, Place, Record, parsed_config, 
 RUNS, ROWS, ARRAYS, WEIGHTS = "runs.jsonl", "rows.csv", "arrays.npz", "weights"
 HEAD = (",".join(ROW_COLUMNS) + "\n").encode()
 _PREFIX = len(b"0123456789ab,")
+_HEAD = b'{"check": "%s", "run": '
 
 
 @dataclass(frozen=True)
@@ -118,8 +119,8 @@ class Published(Place):
         content = HEAD + self.table.rows.get(self.name, b"")
         if files.sha256(content) != self.signature().get(ROWS):
             raise DamagedRunError(
-                f"{self.path}: the rows of {self.name} in {ROWS} are not those that were published "
-                f"({content.count(bytes([10])) - 1} there); restore both by 'git checkout'"
+                f"{self}: the rows of it in {ROWS} are not those that were published; restore both "
+                "tables by 'git checkout'"
             )
         return Record(dict(self.entry["config"]), dict(self.entry["provenance"]), content)
 
@@ -138,8 +139,11 @@ class Published(Place):
         self.read()
         for name in ("config", "provenance"):
             if files.sha256(files.json_bytes(self.entry[name])) != self.signature()[f"{name}.json"]:
-                raise DamagedRunError(f"{self.path}: the {name} of {self.name} was changed")
+                raise DamagedRunError(f"{self}: its {name} was changed")
         self.arrays().verify()
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.name}"
 
 
 # Reading ------------------------------------------------------------------------------------------
@@ -200,10 +204,10 @@ def _entries(lines: Iterable[bytes]) -> tuple[dict[str, dict[str, Any]], list[st
 
 def parse_entry(line: bytes) -> dict[str, Any]:
     """Return what a line of ``runs.jsonl`` says of a run; ``ValueError`` if it is damaged."""
-    outer = parsed_table(parse_json(line), "the line")
-    entry = parsed_table(outer.get("run"), "the run")
-    if outer.get("check") != _check(entry):
+    body = line[len(_HEAD % b"0123456789abcdef") : -1]
+    if line != entry_line_of(body)[:-1]:
         raise ValueError("the line is not what its checksum says (cut, or edited by hand?)")
+    entry = parsed_table(parse_json(body), "the run")
     if not DIGEST.fullmatch(str(entry.get("digest"))):
         raise ValueError(f"{entry.get('digest')!r} is no digest")
     parsed_config(entry.get("config"))
@@ -214,12 +218,12 @@ def parse_entry(line: bytes) -> dict[str, Any]:
 
 def entry_line(entry: Mapping[str, Any]) -> bytes:
     """Return the line of ``runs.jsonl`` that says this of a run."""
-    line = {"check": _check(entry), "run": entry}
-    return json.dumps(line, sort_keys=True).encode() + b"\n"
+    return entry_line_of(json.dumps(entry, sort_keys=True).encode())
 
 
-def _check(entry: Mapping[str, Any]) -> str:
-    return short_hash(json.dumps(entry, sort_keys=True).encode())
+def entry_line_of(body: bytes) -> bytes:
+    """Return a line, of the JSON of what it says."""
+    return (_HEAD % short_hash(body).encode()) + body + b"}\n"
 
 
 def short_hash(content: bytes) -> str:
