@@ -136,10 +136,9 @@ class Store:
 
         Those below `root` come first, then the published ones; each sorted.
         """
-        folder = "*/*" if experiment_name is None else _checked(experiment_name)
         for root in self._roots():
-            yield from _directories(root, folder)
-            for name, path in _folders(root, folder):
+            yield from _directories(root, experiment_name)
+            for name, path in _folders(root, experiment_name):
                 table = _table(path)
                 yield from () if table is None else table.runs(name)
 
@@ -169,7 +168,7 @@ class Store:
         """Say how many of the runs with these digests are unpublished; empty where none is."""
         if self.published is None:
             return ""
-        own = {place.digest: place.experiment for place in _directories(self.root, "*/*")}
+        own = {place.digest: place.experiment for place in _directories(self.root)}
         runs = [self._find(own[digest], digest) for digest in own.keys() & set(digests)]
         n = sum(run is not None and not self.is_published(run) for run in runs)
         are = "is" if n == 1 else "are"
@@ -218,15 +217,19 @@ def _in_root(root: Path, experiment: str, digest: str) -> Iterator[Place]:
         yield table.run(experiment, digest)
 
 
-def _directories(root: Path, folder: str) -> Iterator[RunDirectory]:
-    for path in sorted(root.glob(f"{folder}/*")):
-        name = path.parent.relative_to(root).as_posix()
-        if DIGEST.fullmatch(path.name) and NAME.fullmatch(name):
-            yield RunDirectory(name, path)
+def _directories(root: Path, experiment: str | None = None) -> Iterator[RunDirectory]:
+    for name, folder in _folders(root, experiment):
+        with contextlib.suppress(OSError):
+            for digest in sorted(os.listdir(folder)):
+                if DIGEST.fullmatch(digest):
+                    yield RunDirectory(name, folder / digest)
 
 
-def _folders(root: Path, folder: str) -> Iterator[tuple[str, Path]]:
-    for path in sorted(root.glob(folder)):
+def _folders(root: Path, experiment: str | None = None) -> Iterator[tuple[str, Path]]:
+    if experiment is not None:
+        yield _checked(experiment), root / experiment
+        return
+    for path in sorted(root.glob("*/*")):
         name = path.relative_to(root).as_posix()
         if NAME.fullmatch(name):
             yield name, path

@@ -3,19 +3,23 @@
 import itertools
 import json
 import warnings
+from fnmatch import fnmatchcase
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from mixflow import experiments
 from mixflow.checks import run_checks
 from mixflow.datasets import DatasetError
 from mixflow.experiments.base import Result
 from mixflow.results import Store, compaction
 from mixflow.results.compaction import compact, put
 from mixflow.results.runs import DamagedRunError
-from mixflow.results.tables import ARRAYS, ROWS, RUNS, WEIGHTS, entry_line_of
+from mixflow.results.tables import ARRAYS, ROWS, RUNS, WEIGHTS, entry_line_of, read_table
 
+ROOT = Path(__file__).parents[2]
 MODEL = np.arange(200, dtype=np.uint8)
 
 
@@ -102,6 +106,22 @@ def test_tables_are_lines_that_git_can_compare(published, folder, working):
     lines = [json.loads(line)["run"] for line in (folder / RUNS).read_text().splitlines()]
     assert [line["digest"] for line in lines] == sorted(run.digest for run in working)
     assert all(line["arrays"]["spare"] is None for line in lines)
+
+
+@pytest.mark.parametrize("name", experiments.names())
+def test_what_an_experiment_publishes_is_in_its_table(name):
+    """A misspelt name would leave an array out."""
+    table = read_table(ROOT / "book" / "results" / name)
+    if table is None:
+        pytest.skip("no published runs here")
+    found = experiments.find(name)
+    listed = [entry["arrays"] for entry in table.entries.values()]
+    there = {array for arrays in listed for array, of in arrays.items() if of is not None}
+    for pattern in found.published_arrays:
+        assert any(fnmatchcase(array, pattern) for array in there), pattern
+    wanted = found.published_weights
+    models = {model for entry in table.entries.values() for model in entry["weights"]}
+    assert models == (set() if wanted is None else {wanted.name})
 
 
 # Weights ------------------------------------------------------------------------------------------
