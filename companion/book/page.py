@@ -26,7 +26,8 @@ from companion.evidence.status import status_table
 from companion.evidence.targets import Target
 from companion.runs import registry
 from companion.runs.config import PROFILES
-from companion.runs.store import Store, rows_of
+from companion.runs.frames import rows_of
+from companion.runs.store import Store
 from companion.runs.stored import StoredRun
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from companion.cli.checks import run_checks
+from companion.cli.checks.stored import check_results
 from companion.runs import compaction, registry
 from companion.runs.compaction import compact, put
 from companion.runs.result import Result
@@ -246,9 +246,7 @@ def test_rows_that_are_not_those_of_the_runs_are_no_rows(published, folder, chan
     found, said = intact(published)
     assert len(found) == 2
     assert any("are not those that were published" in text for text in said)
-    assert any(
-        "are not those" in text for text in run_checks(folder, published, ["results"])["results"]
-    )
+    assert any("are not those" in text for text in check_results(folder, published))
 
 
 @pytest.mark.parametrize("name", [RUNS, ROWS])
@@ -274,18 +272,18 @@ def test_odd_arrays_are_found_when_they_are_read(published, folder):
     run = next(iter(published.runs()))
     with pytest.raises(DamagedRunError, match=f"{ARRAYS}: steps of {run.digest}"):
         run.arrays["steps"]
-    problems = run_checks(folder, published, ["results"])["results"]
+    problems = check_results(folder, published)
     assert len(problems) == 3
 
 
 def test_the_check_reads_all_that_is_published(published, folder, toy):
-    assert run_checks(folder, published, ["results"]) == {"results": []}
+    assert check_results(folder, published) == []
     lines = (folder / RUNS).read_bytes().splitlines(keepends=True)
     body = json.loads(lines[0])["run"]
     body["provenance"]["seconds"] = 7.0  # by somebody who can compute a checksum
     lines[0] = entry_line_of(json.dumps(body, sort_keys=True).encode())
     (folder / RUNS).write_bytes(b"".join(lines))
-    (problem,) = run_checks(folder, published, ["results"])["results"]
+    (problem,) = check_results(folder, published)
     assert f"{body['digest']}: its provenance was changed" in problem
 
 
