@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from companion.runs import formats
+from companion.runs import formats, registry
 from companion.runs.stored import DamagedRunError
 
 
@@ -124,5 +126,17 @@ class PublishedArrays(Mapping[str, np.ndarray]):
         )
 
     def _command(self) -> str:
-        profile = self._entry["config"]["profile"]
-        return f"mixflow run {self._experiment} --profile {profile} --only {self._digest} --force"
+        return command_of(self._experiment, self._entry["config"], self._digest)
+
+
+def command_of(name: str, config: Mapping[str, Any], digest: str) -> str:
+    """Return the command that computes a run anew, be it a point of a plan or not."""
+    profile, experiment = config["profile"], registry.find(name)
+    if digest in {planned.digest() for planned in experiment.configs(profile)}:
+        which = f"--only {digest}"
+    else:
+        texts = {n: v if isinstance(v, str) else json.dumps(v) for n, v in config.items()}
+        fields = [n for n in texts if n not in ("profile", "seed")]
+        values = (shlex.quote(f"{field}={texts[field]}") for field in fields)
+        which = " ".join([*(f"-p {value}" for value in values), f"--seeds {config['seed']}"])
+    return f"mixflow run {name} --profile {profile} {which} --force"

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shlex
 import warnings
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -9,10 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from companion.cli import app
 from companion.cli.checks.stored import check_results
 from companion.runs import compaction, registry
 from companion.runs.compaction import compact, put
+from companion.runs.published_arrays import command_of
 from companion.runs.result import Result
 from companion.runs.store import Store
 from companion.runs.stored import DamagedRunError
@@ -180,6 +184,18 @@ def test_an_array_that_was_left_out_has_a_remedy(published):
     with pytest.raises(KeyError):
         run.arrays["steep"]
     assert run.arrays.get("steep") is None
+
+
+@pytest.mark.parametrize("name", ["em-gm/single-flow", "em-gm/table-1", "em-gm/table-2"])
+def test_the_remedy_computes_that_very_run(name):
+    table = read_table(ROOT / "book" / "results" / name)
+    if table is None:
+        pytest.skip("no published runs here")
+    for digest, entry in itertools.islice(table.entries.items(), 15):
+        words = shlex.split(command_of(name, entry["config"], digest))
+        output = CliRunner().invoke(app, [*words[1:], "--dry-run"]).output
+        assert f"  {digest}  " in output
+        assert "\n1 runs of" in output
 
 
 # Damage -------------------------------------------------------------------------------------------
