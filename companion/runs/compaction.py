@@ -85,17 +85,15 @@ def compact(place: Place, experiment: Experiment) -> Compacted:
         "provenance": record.provenance,
         "sha256": place.signature(),
         "arrays": listed,
-        "weights": {
-            name: {"bytes": len(content), "sha256": formats.sha256(content)}
-            for name, content in weights.items()
-        },
+        "weights": {name: _listed(content) for name, content in weights.items()},
     }
-    carried = {
-        f"{run.digest}.safetensors": content
-        for content in weights.values()
-        if len(content) <= LARGEST
-    }
+    file = f"{run.digest}.safetensors"
+    carried = {file: content for content in weights.values() if len(content) <= LARGEST}
     return Compacted(entry, record.rows.removeprefix(HEAD), arrays, carried)
+
+
+def _listed(content: bytes) -> dict[str, Any]:
+    return {"bytes": len(content), "sha256": formats.sha256(content)}
 
 
 def _packed(place: Place, name: str, array: np.ndarray) -> bytes:
