@@ -87,8 +87,8 @@ def compact(place: Place, experiment: Experiment) -> Compacted:
         "arrays": listed,
         "weights": {name: _listed(content) for name, content in weights.items()},
     }
-    file = f"{run.digest}.safetensors"
-    carried = {file: content for content in weights.values() if len(content) <= LARGEST}
+    small = [content for content in weights.values() if len(content) <= LARGEST]  # one, or none
+    carried = {f"{run.digest}.safetensors": small[0]} if small else {}
     return Compacted(entry, record.rows.removeprefix(HEAD), arrays, carried)
 
 
