@@ -108,9 +108,16 @@ def parse_json(text: str | bytes) -> Any:
         value = json.loads(text)
     except RecursionError:
         raise ValueError(f"nested more than {DEEPEST} levels deep") from None
-    if _deeper_than(DEEPEST, value):
+    if _openings(text) > DEEPEST and _deeper_than(DEEPEST, value):
         raise ValueError(f"nested more than {DEEPEST} levels deep")
     return value
+
+
+def _openings(text: str | bytes) -> int:
+    """Return how many lists and tables begin: no fewer than there are levels."""
+    if isinstance(text, str):
+        return text.count("[") + text.count("{")
+    return text.count(b"[") + text.count(b"{")
 
 
 def _deeper_than(levels: int, value: Any) -> bool:

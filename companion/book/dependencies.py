@@ -20,6 +20,7 @@ REGISTRY = "companion/runs/registry.py"
 RUNNER = tuple(f"companion/book/{name}.py" for name in ("notebook", "missing", "executed"))
 # What shows verdicts: of items of the page's own paper, and of any targets.
 VERDICTS = "verdicts"
+TABLES = ("runs.jsonl", "rows.csv")  # of an experiment's published runs
 ANY_VERDICTS = {"verdict_table", "verdict_counts", "status_table"}
 
 
@@ -31,7 +32,8 @@ def dependencies(source: Path, results: Path, root: Path = ROOT) -> list[Path]:
     source
         The ``.py`` notebook.
     results
-        Folder of the stored runs, of which the ``DONE`` files count: they hold the checksums.
+        Folder of the published runs, of whose tables those of runs and rows count: the former
+        have the checksums of all else.
     root
         Folder of the packages.
     """
@@ -39,7 +41,8 @@ def dependencies(source: Path, results: Path, root: Path = ROOT) -> list[Path]:
     runner = {root / name for name in RUNNER if (root / name).is_file()}
     files = modules_of(source, root) | runner
     beside = {data for path in files for data in path.parent.glob("*.csv")}
-    runs = {done for name in shown for done in results.glob(f"{name}/*/DONE")}
+    tables = {results / name / table for name in shown for table in TABLES}
+    runs = {path for path in tables if path.is_file()}
     return [source, *sorted(files | beside), *sorted(runs)]
 
 

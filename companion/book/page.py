@@ -24,7 +24,8 @@ from companion.book.verdicts import verdict_table
 from companion.evidence.questions import load_targets
 from companion.runs import registry
 from companion.runs.config import PROFILES
-from companion.runs.store import Store, rows_of
+from companion.runs.frames import rows_of
+from companion.runs.store import Store
 from companion.runs.stored import StoredRun
 
 if TYPE_CHECKING:

@@ -62,19 +62,16 @@ def list_experiments(results: Results = None) -> None:
     import pandas as pd
 
     from companion.cli.values import table
-    from companion.runs import registry
-    from companion.runs.config import PROFILES
+    from companion.runs.plans import plans
 
     store, lines, done = open_store(results), [], set[str]()
-    for name in registry.names():
-        found = registry.find(name)
+    for name, plan in sorted(plans().items()):
         line = {"experiment": name}
-        for profile in PROFILES:
-            configs = found.configs(profile)
-            digests = {c.digest() for c in configs if store.is_done(name, c)}
-            line[profile] = f"{len(digests)}/{len(configs)}" if configs else "-"
-            done |= digests
-        lines.append({**line, "title": found.title})
+        for profile, digests in plan.digests.items():
+            there = {digest for digest in digests if store.has(name, digest)}
+            line[profile] = f"{len(there)}/{len(digests)}" if digests else "-"
+            done |= there
+        lines.append({**line, "title": plan.title})
     typer.echo(table(pd.DataFrame(lines)))
     typer.echo(f"\ndone/points at each profile; results in {store.where()}")
     if note := store.unpublished_note(done):

@@ -36,7 +36,7 @@ def publish(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done.")] = False,
     results: Results = None,
 ) -> None:
-    """Copy your finished runs into book/results, which the book shows.
+    """Put your finished runs into the tables in book/results, which the book shows.
 
     Refused are: smoke runs, damaged or unfinished ones, runs of no plan, and runs of code that
     was changed after its commit or whose commit is not known here. The checkout itself must

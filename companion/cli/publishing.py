@@ -1,4 +1,4 @@
-"""What ``mixflow publish`` does: a table of what becomes of each run, then the copies."""
+"""What ``mixflow publish`` does: a table of what becomes of each run, then the tables."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def publish_all(
         raise ParameterError(f"{shown(root)} holds what is published; name the folder of your runs")
     rules = Rules(checkout / PUBLISHED, lambda c: knows_commit(checkout, c), only, replace)
     found = candidates(root, rules, experiments, only)
-    for digest in set(only) - {candidate.path.name for candidate in found}:
+    for digest in set(only) - {candidate.place.digest for candidate in found}:
         raise ParameterError(f"no run {digest!r} in {shown(root)}; --dry-run lists those there")
     _report(found, root)
     dirty = _dirty(checkout)
@@ -78,8 +78,8 @@ def _report(found: Sequence[Candidate], root: Path) -> None:
         return
     lines = [
         {
-            "run": candidate.path.name,
-            "experiment": candidate.experiment,
+            "run": candidate.place.digest,
+            "experiment": candidate.place.experiment,
             "what": candidate.action or f"refused: {candidate.refusal}",
         }
         for candidate in found

@@ -159,4 +159,5 @@ EXPERIMENT = Experiment(
     run=run,
     defaults={"smoke": {"iterations": 15, "size": 60}, "laptop": {}, "paper": {}},
     plan=plan,
+    published_arrays=("bound", "weights"),
 )

@@ -7,7 +7,6 @@ import io
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from companion.evidence.evidence import Evidence, Row, Rows, Run
@@ -15,15 +14,8 @@ from companion.runs.plans import Plan, plans
 from companion.runs.result import ROW_COLUMNS
 from companion.runs.stale import DERIVED, is_stale, version_of
 from companion.runs.store import Store
-from companion.runs.stored import (
-    DamagedRunError,
-    is_unfinished,
-    parsed_config,
-    parsed_table,
-    verified,
-)
+from companion.runs.stored import DamagedRunError, Place, Record
 
-_SMALL = ("config.json", "rows.csv", "provenance.json")
 INPUT = "em-gm/table-1"  # what derived experiments read
 
 
@@ -110,40 +102,39 @@ def _marked(row: Row, of: Row | None) -> Row:
 def _rows_of(store: Store, experiment: str, planned: Mapping[str, Plan]) -> Iterator[Row]:
     """Yield the rows of every intact run; of two of one digest, of that which comes first."""
     seen = set()
-    for _, path in store.directories(experiment):
-        if path.name in seen or is_unfinished(path):
+    for place in store.places(experiment):
+        if place.digest in seen or place.is_unfinished:
             continue
         try:
-            rows = _read(experiment, path, planned)
+            rows = _read(place, planned)
         except DamagedRunError as error:
             warnings.warn(f"ignored a damaged result: {error}", stacklevel=2)
             continue
-        seen.add(path.name)
+        seen.add(place.digest)
         yield from rows
 
 
-def _read(experiment: str, path: Path, planned: Mapping[str, Plan]) -> list[Row]:
+def _read(place: Place, planned: Mapping[str, Plan]) -> list[Row]:
     """Return the rows of a run; none where it is no point of a plan.
 
     Raises
     ------
     DamagedRunError
-        If one of its small files is not what ``DONE`` says, or holds something else.
+        If it is not what was saved, or holds something else.
     """
-    contents = verified(path, _SMALL)
+    record = place.record()
     try:
-        run = _run(experiment, path.name, contents, planned)
-        return list(_rows(run, contents["rows.csv"])) if run.planned else []
+        run = _run(place, record, planned)
+        return list(_rows(run, record.rows)) if run.planned else []
     except (ValueError, TypeError, AttributeError, IndexError, OverflowError, csv.Error) as error:
-        raise DamagedRunError(f"{path}: {error}") from error
+        raise DamagedRunError(f"{place.path}: {error}") from error
 
 
-def _run(name: str, digest: str, contents: Mapping[str, bytes], planned: Mapping[str, Plan]) -> Run:
-    config = parsed_config(contents["config.json"])
-    provenance = parsed_table(contents["provenance.json"], "provenance.json")
+def _run(place: Place, record: Record, planned: Mapping[str, Plan]) -> Run:
+    name, config, provenance = place.experiment, record.config, record.provenance
     return Run(
         experiment=name,
-        digest=digest,
+        digest=place.digest,
         config=config,
         planned=name in planned and config in planned[name],
         finished=str(provenance.get("finished", "")),

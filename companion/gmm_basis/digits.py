@@ -238,6 +238,12 @@ def plan(profile: str) -> Sequence[Mapping[str, Any]]:
     ]
 
 
+# Of the methods whose digits the page shows side by side.
+DRAWN = (
+    *("basis", "shuffled dimensions", "rotated basis, clusters", "resampled codes"),
+    *("EM-GMM", "SW-GMM"),
+)
+
 EXPERIMENT = Experiment(
     name="gmm-basis/digits",
     title="Digits from densities of an autoencoder's codes, by 12 methods and controls",
@@ -245,4 +251,8 @@ EXPERIMENT = Experiment(
     run=run,
     defaults={"smoke": _SMOKE, "laptop": {}, "paper": {"n_train": 60_000, "n_other": 30_000}},
     plan=plan,
+    published_arrays=(
+        *(f"images, {name}" for name in DRAWN),
+        *("mixed *", "curve x, *", "curve density, *", "test codes, *"),
+    ),
 )

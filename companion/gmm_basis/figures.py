@@ -175,4 +175,8 @@ EXPERIMENT = Experiment(
     run=run,
     defaults={"smoke": {}, "laptop": {}, "paper": {}},
     plan=seeds,
+    published_arrays=(
+        *("x", "u", "target", "algorithm-*", "L algorithm-*"),
+        *("crossings *", "fit *", "start *"),
+    ),
 )

@@ -279,4 +279,8 @@ EXPERIMENT = Experiment(
     run=run,
     defaults={"smoke": _SMOKE, "laptop": {}, "paper": _PAPER},
     plan=plan,
+    published_arrays=(
+        *("content", "style ?", "crops of style ?", "Gram matrix, style ?"),
+        *("image, *", "eigenvalues of *", "entry of *"),
+    ),
 )

@@ -138,6 +138,7 @@ def experiment(number: int, family: Family) -> Experiment:
         run=partial(run, family=family),
         defaults={"smoke": SMOKE, "laptop": {}, "paper": {}},
         plan=seeds,
+        published_arrays=("L, *",),
     )
 
 

@@ -58,4 +58,5 @@ EXPERIMENT = Experiment(
     run=run,
     defaults={"smoke": {"n_targets": 5}, "laptop": {}, "paper": {}},
     plan=seeds,
+    published_arrays=("L, algorithm-*",),
 )

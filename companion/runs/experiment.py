@@ -56,6 +56,26 @@ class RunContext:
 
 
 @dataclass(frozen=True)
+class Weights:
+    """Which fitted models are published with the runs that fitted them.
+
+    Attributes
+    ----------
+    name
+        Of the array that ``experiments.models`` packed.
+    of
+        Config values of the runs whose model some page or experiment reads; by default of all.
+    """
+
+    name: str
+    of: tuple[Mapping[str, Any], ...] = ({},)
+
+    def wanted(self, name: str, config: Mapping[str, Any]) -> bool:
+        """Say whether an array of a run is such a model."""
+        return name == self.name and any(of.items() <= config.items() for of in self.of)
+
+
+@dataclass(frozen=True)
 class Experiment:
     """One table or figure of a paper, ready to run.
 
@@ -74,6 +94,11 @@ class Experiment:
     plan
         Per profile, the points (parameter overrides, ``seed`` among them) that make up the
         whole table or figure.
+    published_arrays
+        Names of the arrays that pages draw or other experiments read, ``*`` for any letters: of
+        a run's arrays these are published, and no other.
+    published_weights
+        The fitted models that pages or other experiments read.
     """
 
     name: str
@@ -82,6 +107,8 @@ class Experiment:
     run: Callable[[Any, RunContext], Result]
     defaults: Mapping[str, Mapping[str, Any]]
     plan: Callable[[str], Sequence[Mapping[str, Any]]]
+    published_arrays: tuple[str, ...] = ()
+    published_weights: Weights | None = None
 
     def configure(self, profile: str = "smoke", **overrides: Any) -> Config:
         """Build the validated config of one run.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,45 +57,105 @@ def _integer(value: Any) -> int:
     return int(value)
 
 
-def parse_rows(content: bytes) -> pd.DataFrame:
-    """Read rows back from CSV bytes.
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """The rows of one run, a list for each of ``ROW_COLUMNS``; no data frame before one is wanted.
+
+    Attributes
+    ----------
+    dataset, model, setting, metric
+        Texts.
+    seed
+        Whole numbers.
+    value
+        Numbers.
+    """
+
+    dataset: list[str]
+    model: list[str]
+    setting: list[str]
+    seed: list[int]
+    metric: list[str]
+    value: list[float]
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    @classmethod
+    def joined(cls, several: Iterable[Columns]) -> Columns:
+        """Return the rows of several runs, one after the other."""
+        parts = list(several)
+        return cls(*([x for part in parts for x in getattr(part, name)] for name in ROW_COLUMNS))
+
+    def frame(self) -> pd.DataFrame:
+        """Return them as a data frame."""
+        arrays = {name: pd.array(getattr(self, name), dtype="str") for name in _TEXT_COLUMNS}
+        numbers = {"seed": np.array(self.seed, np.int64), "value": np.array(self.value, np.float64)}
+        return pd.DataFrame({name: (arrays | numbers)[name] for name in ROW_COLUMNS})
+
+
+def parse_columns(content: bytes) -> Columns:
+    """Read rows back from CSV bytes, without pandas.
 
     Raises
     ------
     ValueError
         If the columns are not ``ROW_COLUMNS`` or a cell does not parse.
     """
-    rows = pd.read_csv(
-        io.BytesIO(content),
-        dtype={**dict.fromkeys(ROW_COLUMNS, "str"), "seed": "int64"},
-        keep_default_na=False,  # a model may be called "NA" or "None"
-    )
-    if tuple(rows.columns) != ROW_COLUMNS:
-        raise ValueError(f"columns are {list(rows.columns)}; expected {list(ROW_COLUMNS)}")
-    # Python's float reads the shortest form back exactly; not every parser of pandas does.
-    return rows.assign(value=np.array([float(text) for text in rows["value"]], dtype=np.float64))
+    try:
+        lines = list(csv.reader(io.StringIO(content.decode(), newline="")))
+        header = lines[0] if lines else []
+        if tuple(header) != ROW_COLUMNS:
+            raise ValueError(f"columns are {header}; expected {list(ROW_COLUMNS)}")
+        texts = [list(column) for column in zip(*lines, strict=True)]
+    except csv.Error as error:
+        raise ValueError(f"no CSV: {error}") from None
+    dataset, model, setting, seed, metric, value = (column[1:] for column in texts)
+    seeds = np.array([int(text) for text in seed], np.int64).tolist()  # none is larger
+    return Columns(dataset, model, setting, seeds, metric, [float(text) for text in value])
 
 
-def arrays_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Return the arrays as ``.npz`` with sorted names and a fixed date.
+def parse_rows(content: bytes) -> pd.DataFrame:
+    """Read rows back from CSV bytes as a data frame; raises as ``parse_columns`` does."""
+    return parse_columns(content).frame()
+
+
+def npy_bytes(name: str, array: np.ndarray) -> bytes:
+    """Return an array as the content of a ``.npy`` file.
 
     Raises
     ------
     ValueError
-        If an array holds Python objects: reading those back would execute code.
+        If it holds Python objects: reading those back would execute code.
     """
+    array = np.asanyarray(array)
+    if array.dtype.hasobject:
+        raise ValueError(f"array {name!r} has dtype object; store numbers or strings")
+    content = io.BytesIO()
+    np.lib.format.write_array(content, array, allow_pickle=False)
+    return content.getvalue()
+
+
+def parse_npy(content: bytes) -> np.ndarray:
+    """Return the array in the content of a ``.npy`` file; never unpickles."""
+    array: np.ndarray = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    return array
+
+
+def npz_bytes(contents: Mapping[str, bytes]) -> bytes:
+    """Return contents of ``.npy`` files as one ``.npz``, with sorted names and a fixed date."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in sorted(arrays):
-            array = np.asanyarray(arrays[name])
-            if array.dtype.hasobject:
-                raise ValueError(f"array {name!r} has dtype object; store numbers or strings")
-            content = io.BytesIO()
-            np.lib.format.write_array(content, array, allow_pickle=False)
+        for name in sorted(contents):
             member = zipfile.ZipInfo(f"{name}.npy", date_time=_ZIP_EPOCH)
             member.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(member, content.getvalue())
+            archive.writestr(member, contents[name])
     return stream.getvalue()
+
+
+def arrays_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Return the arrays as ``.npz``; raises as ``npy_bytes`` does."""
+    return npz_bytes({name: npy_bytes(name, array) for name, array in arrays.items()})
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 RESULTS_VARIABLE = "MIXFLOW_RESULTS"
 PUBLISHED = Path("book", "results")  # below a checkout; kept by git
 WORKING = Path("results")  # below a checkout; ignored by git
+NAME = re.compile(r"[a-z0-9][a-z0-9.-]*/[a-z0-9][a-z0-9.-]*")  # of an experiment, paper/item
+DIGEST = re.compile(r"[0-9a-f]{12}")  # of a config
 
 
 def find_checkout(start: Path | None = None) -> Path | None:

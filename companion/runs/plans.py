@@ -21,18 +21,24 @@ KEPT = 8  # caches, one for each state of the sources
 
 @dataclass(frozen=True)
 class Plan:
-    """The points of one experiment's plans, whatever their seed.
+    """The plans of one experiment.
 
     Attributes
     ----------
+    title
+        Of the experiment.
     absent
         Parameters that came after runs were stored -> what those runs did.
     points
-        Hashes of the configs without their seeds.
+        Hashes of the configs without their seeds: a run is a point whatever its seed.
+    digests
+        Profile -> digests of the configs.
     """
 
+    title: str
     absent: Mapping[str, Any]
     points: frozenset[str]
+    digests: Mapping[str, tuple[str, ...]]
 
     def __contains__(self, config: Mapping[str, Any]) -> bool:
         return _point(self.absent, config) in self.points
@@ -56,15 +62,20 @@ def plans() -> dict[str, Plan]:
 
 
 def plan_of(experiment: Experiment) -> Plan:
-    """Return the points of an experiment's plans."""
+    """Return the plans of an experiment."""
     config = experiment.config
     absent = {name: config.model_fields[name].default for name in config.added}
-    points = (
-        _point(absent, planned.model_dump(mode="json"))
-        for profile in PROFILES
-        for planned in experiment.configs(profile)
+    plans = {profile: experiment.configs(profile) for profile in PROFILES}
+    every = [planned for configs in plans.values() for planned in configs]
+    return Plan(
+        title=experiment.title,
+        absent=absent,
+        points=frozenset(_point(absent, planned.model_dump(mode="json")) for planned in every),
+        digests={
+            profile: tuple(planned.digest() for planned in configs)
+            for profile, configs in plans.items()
+        },
     )
-    return Plan(absent, frozenset(points))
 
 
 def _point(absent: Mapping[str, Any], values: Mapping[str, Any]) -> str:
@@ -96,12 +107,20 @@ def _cache() -> Path:
 
 
 def _read(stored: Mapping[str, Any]) -> dict[str, Plan]:
-    return {n: Plan(p["absent"], frozenset(p["points"])) for n, p in stored.items()}
+    return {
+        name: Plan(
+            title=of["title"],
+            absent=of["absent"],
+            points=frozenset(of["points"]),
+            digests={profile: tuple(digests) for profile, digests in of["digests"].items()},
+        )
+        for name, of in stored.items()
+    }
 
 
 def _keep(path: Path, found: Mapping[str, Plan]) -> None:
     """Write the cache; a folder that cannot be written costs the next call its time, no more."""
-    stored = {n: {"absent": p.absent, "points": sorted(p.points)} for n, p in found.items()}
+    stored = {name: {**vars(plan), "points": sorted(plan.points)} for name, plan in found.items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         there = sorted(path.parent.glob("plans-*.json"), key=lambda p: p.stat().st_mtime)

@@ -1,32 +1,22 @@
-"""Publish runs: copy finished ones from the working store to what the book shows, whole."""
+"""Publish runs: what may be put into the tables that the book shows, and putting it there."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from companion.runs import registry
+from companion.runs.compaction import compact, put
 from companion.runs.config import PROFILES, ParameterError
 from companion.runs.locks import held
 from companion.runs.plans import Plan, plan_of
 from companion.runs.store import Store
-from companion.runs.stored import (
-    DONE,
-    DamagedRunError,
-    StoredRun,
-    is_unfinished,
-    not_written,
-    read_run,
-    verified,
-)
-from mixflow.files import SUFFIX, write_atomically
+from companion.runs.stored import DamagedRunError, Place, RunDirectory, StoredRun, not_written
+from companion.runs.tables import Published, read_table
+from mixflow.files import SUFFIX
 
 PUBLISH, REPLACE, BEFORE = "publish", "replace", "published before"
 
@@ -37,16 +27,15 @@ class Candidate:
 
     Attributes
     ----------
-    experiment, path
-        Its name and directory.
+    place
+        The run.
     action
         ``publish``, ``replace``, ``published before``, or empty where it is refused.
     refusal
         Why, empty where it is not.
     """
 
-    experiment: str
-    path: Path
+    place: RunDirectory
     action: str = ""
     refusal: str = ""
 
@@ -72,25 +61,27 @@ class Rules:
     named: Collection[str] = ()
     replace: bool = False
 
-    def judge(self, name: str, path: Path) -> Candidate:
+    def judge(self, place: RunDirectory) -> Candidate:
         """Return what becomes of a run."""
-        if is_unfinished(path):
-            return Candidate(name, path, refusal="not finished: being computed, or interrupted")
+        if place.is_unfinished:
+            return Candidate(place, refusal="not finished: being computed, or interrupted")
         try:
-            run = read_run(name, path)
+            run = place.read()
+            action = self._action(place)
         except DamagedRunError as error:
-            return Candidate(name, path, refusal=f"damaged: {str(error).removeprefix(f'{path}: ')}")
-        refusal = next(self._refusals(run), "")
-        return Candidate(name, path, "" if refusal else self._action(path, name), refusal)
+            text = str(error).removeprefix(f"{place.path}: ")
+            return Candidate(place, refusal=f"damaged: {text}")
+        refusal = next(self._refusals(run, action), "")
+        return Candidate(place, "" if refusal else action, refusal)
 
-    def _refusals(self, run: StoredRun) -> Iterator[str]:
+    def _refusals(self, run: StoredRun, action: str) -> Iterator[str]:
         yield from problems_of(run)
         if run.config["profile"] == PROFILES[0]:
             yield "a smoke run reproduces nothing"
         yield from self._of_code(run.provenance.get("code"))
         if run.digest not in self.named and not is_planned(run):
             yield "no point of the experiment's plan; name it with --only"
-        if self._action(run.path, run.experiment) == REPLACE and not self.replace:
+        if action == REPLACE and not self.replace:
             yield "another result of this run is published; --replace puts this one in its place"
 
     def _of_code(self, code: Any) -> Iterator[str]:
@@ -102,14 +93,27 @@ class Rules:
         elif code.get("dirty") is not False:
             yield f"made by code with changes after the commit {commit[:10]}"
 
-    def _action(self, path: Path, name: str) -> str:
-        there = self.published / name / path.name
-        if not os.path.lexists(there):
+    def _action(self, place: RunDirectory) -> str:
+        there = self._published(place)
+        if there is None:
             return PUBLISH
-        with contextlib.suppress(OSError):
-            if (there / DONE).read_bytes() == (path / DONE).read_bytes():
-                return BEFORE
-        return REPLACE
+        if there.signature() != place.signature():
+            return REPLACE
+        return BEFORE if _is_whole(there, place) else PUBLISH
+
+    def _published(self, place: RunDirectory) -> Published | None:
+        table = read_table(self.published / place.experiment)
+        known = table is not None and place.digest in table.entries
+        return table.run(place.experiment, place.digest) if known and table else None
+
+
+def _is_whole(there: Published, place: Place) -> bool:
+    """Say whether of a run all is published that is to be."""
+    try:
+        there.verify()
+    except DamagedRunError:
+        return False
+    return compact(place, registry.find(place.experiment)).entry == there.entry
 
 
 def candidates(
@@ -117,70 +121,36 @@ def candidates(
 ) -> list[Candidate]:
     """Return what becomes of each run in a folder; of the named experiments and digests alone."""
     return [
-        rules.judge(name, path)
-        for name, path in Store(root).directories()
-        if (not names or name in names) and (not only or path.name in only)
+        rules.judge(place)
+        for place in Store(root).places()
+        if isinstance(place, RunDirectory)
+        and (not names or place.experiment in names)
+        and (not only or place.digest in only)
     ]
 
 
 def publish(chosen: Iterable[Candidate], published: Path) -> None:
-    """Copy runs to the published ones, and remove what a killed process left there.
-
-    Of each run, readers see the old result, none, or the whole new one.
+    """Put runs into the published tables, an experiment after the other.
 
     Raises
     ------
     BusyError
         If another process is publishing.
     DamagedRunError
-        If a run was changed after it was judged.
+        If a run was changed after it was judged, or the tables are damaged.
     StoreError
-        If the disk is full or not writable; nothing of the run is left behind.
+        If the disk is full or not writable.
     """
+    of: dict[str, list[RunDirectory]] = {}
+    for candidate in chosen:
+        of.setdefault(candidate.place.experiment, []).append(candidate.place)
     try:
         with held(published / f"publish{SUFFIX}", f"publishing to {published}"):
-            _sweep(published)
-            for candidate in chosen:
-                target = published / candidate.experiment / candidate.path.name
-                _put(target, verified(candidate.path))
+            for name, places in sorted(of.items()):
+                experiment = registry.find(name)
+                put(published / name, name, [compact(place, experiment) for place in places])
     except OSError as error:
         raise not_written(published, error) from error
-
-
-def _put(target: Path, contents: Mapping[str, bytes]) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=SUFFIX))
-    old = new.with_name(f".{target.name}.old{SUFFIX}")
-    try:
-        for name, content in contents.items():
-            write_atomically(new / name, content)
-        new.chmod(0o755)  # mkdtemp makes private folders
-        if os.path.lexists(target):
-            target.rename(old)
-        new.rename(target)
-    except BaseException:
-        shutil.rmtree(new, ignore_errors=True)
-        if old.exists() and not target.exists():
-            old.rename(target)
-        raise
-    _remove(old)
-
-
-def _sweep(published: Path) -> None:
-    """Remove what a killed process left; the old result of a run that has no new one comes back."""
-    for left in published.glob(f"*/*/.*{SUFFIX}"):
-        target = left.with_name(left.name.split(".")[1])
-        if left.name.endswith(f".old{SUFFIX}") and not target.exists():
-            left.rename(target)
-        else:
-            _remove(left)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def problems_of(run: StoredRun) -> list[str]:
@@ -191,12 +161,13 @@ def problems_of(run: StoredRun) -> list[str]:
         if config.digest() != run.digest:
             problems.append(
                 f"its config now has the digest {config.digest()}: the experiment's parameters "
-                "changed since; run it again and remove this directory"
+                "changed since; run it again and remove this one (its directory, or its lines in "
+                "the published tables)"
             )
     except (ParameterError, TypeError) as error:
         problems.append(f"its config is not valid: {error}")
     if run.rows.empty:
-        problems.append("rows.csv has no rows")
+        problems.append("it has no rows")
     seeds = sorted({int(seed) for seed in run.rows["seed"]} - {run.config.get("seed")})
     if seeds:
         problems.append(f"rows of seed {seeds}, but the config says {run.config.get('seed')}")

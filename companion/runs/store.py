@@ -1,13 +1,11 @@
-"""The store: one directory per finished run, named by the digest of its config."""
+"""The store: what is published, and on top a directory per finished run, named by its digest."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import re
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +13,27 @@ import pandas as pd
 
 from companion.runs import formats
 from companion.runs.config import Config
-from companion.runs.places import published_root, shown, working_root
-from companion.runs.result import ROW_COLUMNS, Result
+from companion.runs.frames import rows_of
+from companion.runs.places import DIGEST, NAME, published_root, shown, working_root
+from companion.runs.result import Result
 from companion.runs.stored import (
     DONE,
     DamagedRunError,
+    Place,
+    RunDirectory,
     StoredRun,
-    is_unfinished,
     not_written,
-    read_run,
 )
+from companion.runs.tables import Table, read_table
 from mixflow.files import write_atomically
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*/[a-z0-9][a-z0-9.-]*")
-_DIGEST = re.compile(r"[0-9a-f]{12}")
 
 
 class Store:
-    """Keep finished runs in ``root/<paper>/<item>/<digest>/``.
+    """Keep finished runs in ``root/<paper>/<item>/<digest>/``; read published ones from tables.
 
     A run counts as there only if its ``DONE`` file is, and every file has the sha256 that
-    ``DONE`` names; anything else is ignored with a warning, to be computed again.
+    ``DONE`` names, or if the tables have it whole; anything else is ignored with a warning, to be
+    computed again.
 
     Parameters
     ----------
@@ -71,6 +69,10 @@ class Store:
     def is_done(self, experiment_name: str, config: Config) -> bool:
         """Say whether the run is there and intact; warn if it is there but damaged."""
         return self._find(experiment_name, config.digest(), type(config)) is not None
+
+    def has(self, experiment_name: str, digest: str) -> bool:
+        """Say whether a run of that digest is there and intact, as ``is_done`` does of a config."""
+        return self._find(experiment_name, digest) is not None
 
     def load(self, experiment_name: str, config: Config) -> StoredRun:
         """Return the stored run.
@@ -119,24 +121,26 @@ class Store:
             _write_all(path, contents)
         except OSError as error:
             raise not_written(path, error) from error
-        return read_run(experiment_name, path)
+        return RunDirectory(experiment_name, path).read()
 
     def runs(self, experiment_name: str | None = None) -> Iterator[StoredRun]:
         """Yield the intact runs, sorted by name and digest; of one experiment or of all."""
-        found = {(name, path.name) for name, path in self.directories(experiment_name)}
+        found = {(place.experiment, place.digest) for place in self.places(experiment_name)}
         for name, digest in sorted(found):
             run = self._find(name, digest)
             if run is not None:
                 yield run
 
-    def directories(self, experiment_name: str | None = None) -> Iterator[tuple[str, Path]]:
-        """Yield ``(experiment name, path)`` of what is named as a run is, intact or not.
+    def places(self, experiment_name: str | None = None) -> Iterator[Place]:
+        """Yield where runs lie, intact or not; of a digest, that which counts first comes first.
 
         Those below `root` come first, then the published ones; each sorted.
         """
-        folder = "*/*" if experiment_name is None else _checked(experiment_name)
         for root in self._roots():
-            yield from self._named(root, folder)
+            yield from _directories(root, experiment_name)
+            for name, path in _folders(root, experiment_name):
+                table = _table(path)
+                yield from () if table is None else table.runs(name)
 
     def rows(self, experiment_name: str) -> pd.DataFrame:
         """Return all rows of an experiment's finished runs in one frame.
@@ -150,8 +154,11 @@ class Store:
         return rows_of(self.runs(experiment_name))
 
     def is_published(self, run: StoredRun) -> bool:
-        """Say whether a run of this store is one of the published ones."""
-        return self.published is not None and run.path.is_relative_to(self.published)
+        """Say whether a run of this store is one of the published ones, or equal to it."""
+        if self.published is None:
+            return False
+        there = next(_in_root(self.published, run.experiment, run.digest), None)
+        return there is not None and there.signature() == run.place.signature()
 
     def where(self) -> str:
         """Return the folders that are read, for people."""
@@ -161,7 +168,7 @@ class Store:
         """Say how many of the runs with these digests are unpublished; empty where none is."""
         if self.published is None:
             return ""
-        own = {path.name: name for name, path in self._named(self.root, "*/*")}
+        own = {place.digest: place.experiment for place in _directories(self.root)}
         runs = [self._find(own[digest], digest) for digest in own.keys() & set(digests)]
         n = sum(run is not None and not self.is_published(run) for run in runs)
         are = "is" if n == 1 else "are"
@@ -171,66 +178,79 @@ class Store:
     def _roots(self) -> list[Path]:
         return [self.root] if self.published is None else [self.root, self.published]
 
-    @staticmethod
-    def _named(root: Path, folder: str) -> Iterator[tuple[str, Path]]:
-        for path in sorted(root.glob(f"{folder}/*")):
-            name = path.parent.relative_to(root).as_posix()
-            if _DIGEST.fullmatch(path.name) and _NAME.fullmatch(name):
-                yield name, path
-
     def _find(
         self, experiment_name: str, digest: str, config: type[Config] | None = None
     ) -> StoredRun | None:
-        """Return the intact run on top, or the published one where the two are equal."""
+        """Return the first intact run."""
         name = _checked(experiment_name)
-        paths = [root / name / digest for root in self._roots()]
-        if len(paths) > 1 and _same_result(*paths):
-            paths.reverse()
-        found = (self._try_read(name, path, config) for path in paths)
+        found = (_try_read(root, name, digest, config) for root in self._roots())
         return next((run for run in found if run is not None), None)
 
-    def _try_read(
-        self, experiment_name: str, path: Path, config: type[Config] | None
-    ) -> StoredRun | None:
-        for last_try in (False, True):
-            if is_unfinished(path):
-                return None
-            try:
-                run = read_run(experiment_name, path)
-                if config is not None and config.digest_of(run.config) != path.name:
-                    raise DamagedRunError(f"{path}: config.json is of another run")
-                return run
-            except DamagedRunError as error:
-                # Another process may have finished saving since: look again before warning.
-                if last_try and not is_unfinished(path):
-                    text = f"ignored a damaged result, it will be recomputed: {error}"
-                    warnings.warn(text, stacklevel=4)
+
+def _try_read(
+    root: Path, experiment: str, digest: str, config: type[Config] | None
+) -> StoredRun | None:
+    for last_try in (False, True):
+        place = next(_in_root(root, experiment, digest), None)
+        if place is None or place.is_unfinished:
+            return None
+        try:
+            run = place.read()
+            if config is not None and config.digest_of(run.config) != digest:
+                raise DamagedRunError(f"{place.path}: config.json is of another run")
+            return run
+        except DamagedRunError as error:
+            # Another process may have finished saving since: look again before warning.
+            if last_try and not place.is_unfinished:
+                text = f"ignored a damaged result, it will be recomputed: {error}"
+                warnings.warn(text, stacklevel=5)
+    return None
+
+
+def _in_root(root: Path, experiment: str, digest: str) -> Iterator[Place]:
+    """Yield where a run lies: in a directory of its own, in a table."""
+    path = root / experiment / digest
+    if os.path.lexists(path):
+        yield RunDirectory(experiment, path)
+    table = _table(path.parent)
+    if table is not None and digest in table.entries:
+        yield table.run(experiment, digest)
+
+
+def _directories(root: Path, experiment: str | None = None) -> Iterator[RunDirectory]:
+    for name, folder in _folders(root, experiment):
+        with contextlib.suppress(OSError):
+            for digest in sorted(os.listdir(folder)):
+                if DIGEST.fullmatch(digest):
+                    yield RunDirectory(name, folder / digest)
+
+
+def _folders(root: Path, experiment: str | None = None) -> Iterator[tuple[str, Path]]:
+    if experiment is not None:
+        yield _checked(experiment), root / experiment
+        return
+    for path in sorted(root.glob("*/*")):
+        name = path.relative_to(root).as_posix()
+        if NAME.fullmatch(name):
+            yield name, path
+
+
+def _table(folder: Path) -> Table | None:
+    """Return the published runs of an experiment, with a warning of what is wrong with them."""
+    try:
+        table = read_table(folder)
+    except DamagedRunError as error:
+        warnings.warn(f"ignored damaged tables of published runs: {error}", stacklevel=5)
         return None
+    for problem in () if table is None else table.problems:
+        warnings.warn(f"ignored a damaged line of published runs: {problem}", stacklevel=5)
+    return table
 
 
 def _checked(experiment_name: str) -> str:
-    if not _NAME.fullmatch(experiment_name):
+    if not NAME.fullmatch(experiment_name):
         raise ValueError(f"experiment name {experiment_name!r} is not of the form paper/item")
     return experiment_name
-
-
-def rows_of(runs: Iterable[StoredRun]) -> pd.DataFrame:
-    """Return the rows of runs in one frame, as ``Store.rows`` does of all."""
-    frames = []
-    for run in runs:
-        fields = {f"config_{name}": _scalar(value) for name, value in run.config.items()}
-        frames.append(run.rows.assign(**fields, run=run.digest))
-    if not frames:
-        return pd.DataFrame(columns=[*ROW_COLUMNS, "run"])
-    return pd.concat(frames, ignore_index=True)
-
-
-def _same_result(one: Path, other: Path) -> bool:
-    """Say whether two directories hold one result: ``DONE`` has the hashes of all files."""
-    try:
-        return (one / DONE).read_bytes() == (other / DONE).read_bytes()
-    except OSError:
-        return False
 
 
 def _write_all(path: Path, contents: Mapping[str, bytes]) -> None:
@@ -244,7 +264,3 @@ def _write_all(path: Path, contents: Mapping[str, bytes]) -> None:
             with contextlib.suppress(OSError):
                 (path / name).unlink(missing_ok=True)
         raise
-
-
-def _scalar(value: Any) -> Any:
-    return json.dumps(value, sort_keys=True) if isinstance(value, list | dict) else value

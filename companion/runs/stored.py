@@ -1,11 +1,12 @@
-"""One finished run: its files, and how they are read back whoever touched them since."""
+"""One finished run, wherever it lies, and how it is read back whoever touched it since."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import zipfile
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,7 @@ from mixflow.files import out_of_space, parse_json
 
 # In the order in which they are written; DONE, with their hashes, comes last.
 FILES = ("config.json", "rows.csv", "arrays.npz", "provenance.json")
+SMALL = tuple(name for name in FILES if name != "arrays.npz")
 DONE = "DONE"
 LOCK = "lock.partial"  # held by the process that computes the run; .gitignore knows the ending
 CHECKPOINT = "checkpoint"  # folder of what an interrupted run goes on from
@@ -32,44 +34,175 @@ class DamagedRunError(ValueError):
     """A stored run is cut or altered, or no run at all."""
 
 
-@dataclass(frozen=True, eq=False)
-class StoredRun:
-    """One finished run, read back.
+@dataclass(frozen=True)
+class Record:
+    """What a run says, without data frames and arrays.
+
+    Attributes
+    ----------
+    config, provenance
+        As stored.
+    rows
+        CSV with the columns of ``ROW_COLUMNS``.
+    """
+
+    config: dict[str, Any]
+    provenance: dict[str, Any]
+    rows: bytes
+
+
+@dataclass(frozen=True)
+class Place(ABC):
+    """Where one run lies; it is read when asked for.
 
     Attributes
     ----------
     experiment
         Name of the experiment, ``paper/item``.
     path
-        Directory of the run.
-    config
-        Field name -> value, as stored.
-    rows
-        Data frame with the columns of ``ROW_COLUMNS``.
-    provenance
-        What ``companion.runs.provenance.collect`` recorded.
+        The run's directory, or the table that lists it.
     """
 
     experiment: str
     path: Path
+
+    @property
+    @abstractmethod
+    def digest(self) -> str:
+        """The 12 hex digits of the config, which name the run."""
+
+    @property
+    @abstractmethod
+    def is_unfinished(self) -> bool:
+        """Whether a run is being computed or saved there, was interrupted, or never began."""
+
+    @abstractmethod
+    def signature(self) -> dict[str, Any] | None:
+        """Return file -> sha256 of the whole result; None where it cannot be read."""
+
+    @abstractmethod
+    def record(self) -> Record:
+        """Return what the run says; raises ``DamagedRunError`` where that is not what was saved."""
+
+    @abstractmethod
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Return the arrays by name; what cannot be read raises ``DamagedRunError``."""
+
+    def read(self) -> StoredRun:
+        """Return the run.
+
+        Raises
+        ------
+        DamagedRunError
+            If a part of it is missing, cut or altered, or holds something else than it should;
+            the message names it.
+        """
+        record = self.record()
+        try:
+            columns = formats.parse_columns(record.rows)
+        except (ValueError, OverflowError) as error:
+            raise DamagedRunError(f"{self}: rows: {error}") from error
+        return StoredRun(self, record.config, columns, record.provenance)
+
+    def verify(self) -> None:
+        """Read everything of the run that is there; raises as ``read`` does."""
+        self.read()
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredRun:
+    """One finished run, read back.
+
+    Attributes
+    ----------
+    place
+        Where it lies.
+    config
+        Field name -> value, as stored.
+    columns
+        Its rows, as they are.
+    provenance
+        What ``companion.runs.provenance.collect`` recorded.
+    """
+
+    place: Place
     config: dict[str, Any]
-    rows: pd.DataFrame
+    columns: formats.Columns
     provenance: dict[str, Any]
 
     @property
+    def experiment(self) -> str:
+        """Name of the experiment, ``paper/item``."""
+        return self.place.experiment
+
+    @property
+    def path(self) -> Path:
+        """Directory of the run, or the table that lists it."""
+        return self.place.path
+
+    @property
     def digest(self) -> str:
-        """The 12 hex digits of the config, which name the directory."""
-        return self.path.name
+        """The 12 hex digits of the config, which name the run."""
+        return self.place.digest
 
     @cached_property
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Named arrays, read when first asked for.
+    def rows(self) -> pd.DataFrame:
+        """Data frame with the columns of ``ROW_COLUMNS``."""
+        return self.columns.frame()
+
+    @cached_property
+    def arrays(self) -> Mapping[str, np.ndarray]:
+        """Named arrays, read when first asked for; of a published run, those that are published.
 
         Raises
         ------
         DamagedRunError
             If they cannot be read.
         """
+        return self.place.arrays()
+
+
+@dataclass(frozen=True)
+class RunDirectory(Place):
+    """A run in a directory of its own, named by its digest: one of a working store."""
+
+    @property
+    def digest(self) -> str:
+        """The name of the directory."""
+        return self.path.name
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether ``DONE`` is not there yet."""
+        return is_unfinished(self.path)
+
+    def signature(self) -> dict[str, Any] | None:
+        """Return what ``DONE`` says."""
+        try:
+            return _hashes((self.path / DONE).read_bytes())
+        except (OSError, ValueError):
+            return None
+
+    def record(self) -> Record:
+        """Return the small files, after checking their hashes."""
+        contents = verified(self.path, SMALL)
+        try:
+            config = parsed_config(contents["config.json"])
+            provenance = parsed_table(contents["provenance.json"], "provenance.json")
+        except (ValueError, OverflowError) as error:
+            raise DamagedRunError(f"{self.path}: {error}") from error
+        return Record(config, provenance, contents["rows.csv"])
+
+    def read(self) -> StoredRun:
+        """Return the run, after checking the hashes of all files."""
+        verified(self.path, ("arrays.npz",))
+        return super().read()
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return all arrays."""
         try:
             return formats.read_arrays(self.path / "arrays.npz")
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
@@ -86,39 +219,17 @@ def is_unfinished(path: Path) -> bool:
     return not begun or (DONE not in there and LOCK in there)
 
 
-def read_run(experiment_name: str, path: Path) -> StoredRun:
-    """Read the run in a directory and verify its hashes.
-
-    Raises
-    ------
-    DamagedRunError
-        If a file is missing, cut or altered, or holds something else than it should; the
-        message names it.
-    """
-    contents = verified(path)
-    try:
-        return StoredRun(
-            experiment=experiment_name,
-            path=path,
-            config=parsed_config(contents["config.json"]),
-            rows=formats.parse_rows(contents["rows.csv"]),
-            provenance=parsed_table(contents["provenance.json"], "provenance.json"),
-        )
-    except (ValueError, OverflowError) as error:
-        raise DamagedRunError(f"{path}: {error}") from error
-
-
 def verified(path: Path, names: Sequence[str] = FILES) -> dict[str, bytes]:
-    """Return the contents of a run's files, and of ``DONE``, after checking their hashes.
+    """Return the contents of a run's files after checking their hashes.
 
     Raises
     ------
     DamagedRunError
-        As for ``read_run``.
+        As for ``Place.read``.
     """
     try:
         done = (path / DONE).read_bytes()
-        expected = parsed_table(parsed_table(done, DONE).get("sha256"), f"{DONE}'s sha256")
+        expected = _hashes(done)
         contents = {name: (path / name).read_bytes() for name in names}
     except FileNotFoundError as error:
         missing = Path(error.filename).name
@@ -135,11 +246,15 @@ def verified(path: Path, names: Sequence[str] = FILES) -> dict[str, bytes]:
                 f"{path}: {name} has sha256 {found[:12]}..., "
                 f"DONE says {str(expected.get(name))[:12]}... (truncated or edited?)"
             )
-    return {**contents, DONE: done}
+    return contents
 
 
-def parsed_config(content: bytes) -> dict[str, Any]:
-    """Return the config of a run; ``ValueError`` if it is none."""
+def _hashes(done: bytes) -> dict[str, Any]:
+    return parsed_table(parsed_table(done, DONE).get("sha256"), f"{DONE}'s sha256")
+
+
+def parsed_config(content: Any) -> dict[str, Any]:
+    """Return the config of a run, of its bytes or parsed; ``ValueError`` if it is none."""
     config = parsed_table(content, "config.json")
     profile, seed = config.get("profile"), config.get("seed")
     if not (isinstance(profile, str) and type(seed) is int):

@@ -8,7 +8,7 @@ from typing import Any
 from companion.runs.config import PROFILES
 from companion.runs.experiment import Experiment
 from companion.vmonf.fresh_seeds import seeds
-from companion.vmonf.plane import PlaneConfig, run
+from companion.vmonf.plane import DRAWN, PlaneConfig, run
 
 
 def plan(profile: str) -> Sequence[Mapping[str, Any]]:
@@ -32,4 +32,5 @@ EXPERIMENT = Experiment(
     run=run,
     defaults={profile: {"dataset": "circles-semi", "start": "labels"} for profile in PROFILES},
     plan=plan,
+    published_arrays=DRAWN,
 )

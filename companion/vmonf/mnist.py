@@ -240,4 +240,11 @@ EXPERIMENT = Experiment(
     run=run,
     defaults={"smoke": _SMOKE, "laptop": {}, "paper": {"n_train": 58_000, "pool": 1}},
     plan=plan,
+    published_arrays=(
+        "samples",
+        "contingency",
+        "curve_epoch",
+        "curve_accuracy",
+        "curve_posterior_accuracy",
+    ),
 )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from companion.runs.config import PROFILES
-from companion.runs.experiment import Experiment
+from companion.runs.experiment import Experiment, Weights
 from companion.vmonf.fresh_seeds import seeds
 from companion.vmonf.plane import PlaneConfig, run
 
@@ -34,4 +34,6 @@ EXPERIMENT = Experiment(
     run=run,
     defaults={profile: {"dataset": "pinwheel-3"} for profile in PROFILES},
     plan=plan,
+    published_arrays=(*("data", "frame_*", "curve_epoch", "curve_accuracy", "curve_test_elbo"),),
+    published_weights=Weights("model"),
 )

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from companion.runs.config import PROFILES
-from companion.runs.experiment import Experiment
+from companion.runs.experiment import Experiment, Weights
 from companion.vmonf.fresh_seeds import seeds
-from companion.vmonf.plane import PlaneConfig, run
+from companion.vmonf.plane import DRAWN, PlaneConfig, run
 
 
 def plan(profile: str) -> Sequence[Mapping[str, Any]]:
@@ -34,4 +34,6 @@ EXPERIMENT = Experiment(
     run=run,
     defaults={profile: {"dataset": "pinwheel-5"} for profile in PROFILES},
     plan=plan,
+    published_arrays=DRAWN,
+    published_weights=Weights("model"),
 )

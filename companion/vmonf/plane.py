@@ -30,6 +30,8 @@ N_FRAMES, N_CURVE = 48, 2000
 GRID, FRAME_GRID, FRAME_SAMPLES = 160, 72, 150
 # A component is in use when it owns at least this share of the test samples.
 IN_USE = 0.01
+# Arrays that a page draws of a run; an animation needs those of the frames, too.
+DRAWN = ("data", "classes", "labels", "posterior", "samples", "weights", "grid_x", "grid_y")
 
 
 class PlaneConfig(Config):

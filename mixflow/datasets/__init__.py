@@ -5,7 +5,15 @@ and are downloaded otherwise; every file is checked by its SHA-256 when it is lo
 All arrays are numpy's, with the published values.
 """
 
-from mixflow.datasets.fetch import FileStatus, cache_folder, data_folder, fetch, locate, verify
+from mixflow.datasets.fetch import (
+    FileStatus,
+    cache_folder,
+    data_folder,
+    fetch,
+    locate,
+    locate_file,
+    verify,
+)
 from mixflow.datasets.images import (
     load_digit_images,
     load_fashion_mnist,
@@ -39,6 +47,7 @@ __all__ = [
     "load_satimage",
     "load_split",
     "locate",
+    "locate_file",
     "make_norb",
     "moons",
     "names",

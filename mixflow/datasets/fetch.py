@@ -17,7 +17,7 @@ from typing import Literal
 
 from mixflow.datasets import registry
 from mixflow.datasets.download import download, pooch
-from mixflow.datasets.registry import DatasetError, DatasetFile
+from mixflow.datasets.registry import Dataset, DatasetError, DatasetFile
 
 DATA_VARIABLE = "MIXFLOW_DATA"
 
@@ -79,14 +79,19 @@ def locate(name: str, file: str, *, download: bool = True) -> Path:
         The file is missing or corrupt and could not be downloaded. The message gives
         the file, both checksums, the URLs and where to put a good copy.
     """
-    item = registry.get(name).file(file)
+    dataset = registry.get(name)
+    return locate_file(dataset, dataset.file(file), download=download)
+
+
+def locate_file(dataset: Dataset, item: DatasetFile, *, download: bool = True) -> Path:
+    """Return the path of a file of any data set, registered or not; as ``locate`` does."""
     state = _state(item)
     if state.status == "ok":
         return state.path
     in_cache = state.path.is_relative_to(cache_folder())
     if not download or not item.urls or not (state.status == "missing" or in_cache):
-        raise DatasetError(_message(name, item, state))
-    return _download(name, item, state)
+        raise DatasetError(_message(dataset, item, state))
+    return _download(dataset, item, state)
 
 
 def fetch(name: str) -> list[Path]:
@@ -174,19 +179,19 @@ def _check(item: DatasetFile, path: Path) -> FileStatus:
     return FileStatus(item.path, path, "ok" if found == expected else "corrupt", expected, found)
 
 
-def _download(name: str, item: DatasetFile, state: FileStatus) -> Path:
+def _download(dataset: Dataset, item: DatasetFile, state: FileStatus) -> Path:
     """Download a file into the cache."""
     target = cache_folder() / item.path
     if failures := download(item, target):
-        raise DatasetError(_message(name, item, state, failures))
+        raise DatasetError(_message(dataset, item, state, failures))
     return target
 
 
 def _message(
-    name: str, item: DatasetFile, state: FileStatus, failures: list[str] | None = None
+    dataset: Dataset, item: DatasetFile, state: FileStatus, failures: list[str] | None = None
 ) -> str:
     """Return the message for a file that is missing or corrupt: what, where, what to do."""
-    dataset = registry.get(name)
+    name = dataset.name
     places = _places(item) if state.status == "missing" else [state.path]
     if state.status == "corrupt":
         advice = "Replace it by a good copy, or delete it to look elsewhere."

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from companion.runs import registry
 from companion.runs.config import Config
-from companion.runs.experiment import Experiment
+from companion.runs.experiment import Experiment, Weights
 from companion.runs.result import Result
 
 NAME = "toy/table-1"
@@ -42,6 +42,8 @@ class Toy:
                 if profile == "paper"
                 else [{"n_components": k, "seed": seed} for k in (1, 2) for seed in (0, 1)]
             ),
+            published_arrays=("steps", "curve *"),
+            published_weights=Weights("model", ({"n_components": 1},)),
         )
 
     def config(self, **values):

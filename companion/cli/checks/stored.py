@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,29 +12,31 @@ from companion.evidence.questions import load_targets
 from companion.evidence.status import status_table
 from companion.runs.publishing import problems_of
 from companion.runs.store import Store
-from companion.runs.stored import (
-    DONE,
-    FILES,
-    LOCK,
-    DamagedRunError,
-    is_unfinished,
-    read_run,
-)
+from companion.runs.stored import DONE, FILES, LOCK, DamagedRunError, Place, RunDirectory
 
 
 def check_results(root: Path, store: Store) -> list[str]:
     """Check that every stored run is intact and is one its experiment would make today."""
-    problems = []
-    for name, path in store.directories():
-        if is_unfinished(path):  # a checkpoint of a run that goes on or was interrupted
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        places = list(store.places())
+    problems = list(dict.fromkeys(str(warning.message) for warning in caught))
+    for place in places:
+        if place.is_unfinished:  # a checkpoint of a run that goes on or was interrupted
             continue
         try:
-            run = read_run(name, path)
+            problems += [f"{place}: {problem}" for problem in _problems(place)]
         except DamagedRunError as error:
             problems.append(str(error))
-            continue
-        problems += [f"{path}: {problem}" for problem in [*problems_of(run), *_left_in(path)]]
     return problems
+
+
+def _problems(place: Place) -> Iterator[str]:
+    """Say what is wrong with a run; raises ``DamagedRunError`` where it cannot be read."""
+    place.verify()
+    yield from problems_of(place.read())
+    if isinstance(place, RunDirectory):
+        yield from _left_in(place.path)
 
 
 def _left_in(path: Path) -> Iterator[str]:

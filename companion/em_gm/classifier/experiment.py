@@ -82,4 +82,9 @@ EXPERIMENT = Experiment(
         "paper": {},
     },
     plan=plan,
+    published_arrays=(
+        *("class means", "component means", "component weights", "typical samples"),
+        *("log density, known", "log density, unseen"),
+        *("reliability, *", "coverage, *, as fitted", "priors, imbalance *"),
+    ),
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 from companion.em_gm.images import long_flow, table_1
 from companion.em_gm.images.models import ADDITIONS
-from companion.runs.experiment import Experiment
+from companion.runs.experiment import Experiment, Weights
 
 NAME = "em-gm/beyond-glow"
 
@@ -40,4 +40,6 @@ EXPERIMENT = Experiment(
         for profile, values in table_1.EXPERIMENT.defaults.items()
     },
     plan=plan,
+    published_arrays=("samples", "curve_epoch", "curve_nll"),
+    published_weights=Weights("weights"),
 )

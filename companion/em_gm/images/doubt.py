@@ -151,4 +151,5 @@ EXPERIMENT = Experiment(
     run=run,
     defaults={"smoke": {"dataset": "digits", "n_images": 200}},
     plan=plan,
+    published_arrays=("nll, held out", "nll, other"),
 )

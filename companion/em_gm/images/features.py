@@ -15,7 +15,7 @@ from torch import Tensor
 
 from companion.em_gm.images.feature_network import FeatureNetwork
 from companion.runs.config import Config, Profile
-from companion.runs.experiment import Experiment, RunContext
+from companion.runs.experiment import Experiment, RunContext, Weights
 from companion.runs.result import Result
 from companion.runs.store import Store
 from companion.runs.stored import StoredRun
@@ -247,4 +247,5 @@ EXPERIMENT = Experiment(
         "paper": {"epochs": 30, "width": 32},
     },
     plan=plan,
+    published_weights=Weights("weights"),
 )

@@ -224,4 +224,5 @@ EXPERIMENT = Experiment(
     run=run,
     defaults={"smoke": {"dataset": "digits", "n_pairs": 50}, "laptop": {}, "paper": {}},
     plan=plan,
+    published_arrays=("alpha", "ends", "images, *", "classes, *", "at an end by alpha, *"),
 )

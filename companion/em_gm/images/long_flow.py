@@ -34,4 +34,5 @@ EXPERIMENT = Experiment(
         "paper": {**single_flow.PAPER, "epochs": 340},  # as many as the paper's, in all
     },
     plan=plan,
+    published_arrays=("curve_epoch", "curve_nll"),
 )

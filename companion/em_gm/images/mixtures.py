@@ -27,8 +27,11 @@ def rebuilt(run: StoredRun) -> GenMM:
     ------
     ValueError
         The run did not keep its weights, or they are damaged.
+    DatasetError
+        It was published without them; the message has the remedy.
     """
-    if "weights" not in run.arrays:
+    weights = run.arrays.get("weights")
+    if weights is None:
         raise ValueError(f"run {run.digest} kept no weights; run {table_1.NAME} with keep=true")
     config = table_1.Images.model_validate(run.config)
     image_shape = run.arrays["samples"].shape[1:]
@@ -36,6 +39,6 @@ def rebuilt(run: StoredRun) -> GenMM:
         mixture: GenMM = LatMM(new_flow(config, image_shape).flow, config.n_components)
     else:
         mixture = new_flow(config, image_shape, config.n_components)
-    mixture.load_state_dict(unpack_weights(run.arrays["weights"]))
+    mixture.load_state_dict(unpack_weights(weights))
     mixture.eval().requires_grad_(False)
     return mixture

@@ -36,4 +36,5 @@ EXPERIMENT = Experiment(
         for profile, values in table_1.EXPERIMENT.defaults.items()
     },
     plan=plan,
+    published_arrays=("curve_epoch", "curve_nll"),
 )

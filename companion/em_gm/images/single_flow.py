@@ -12,7 +12,7 @@ import torch
 
 from companion.em_gm.images.data import ImageSet, load_images
 from companion.em_gm.images.models import Flow, curve, new_flow, train
-from companion.runs.experiment import Experiment, RunContext
+from companion.runs.experiment import Experiment, RunContext, Weights
 from companion.runs.result import Result
 from companion.runs.weights import pack_weights, unpack_weights
 from mixflow.metrics import nats_per_pixel
@@ -104,4 +104,6 @@ EXPERIMENT = Experiment(
     run=run,
     defaults={"smoke": SMOKE, "laptop": {}, "paper": PAPER},
     plan=plan,
+    published_arrays=("epoch", "log_likelihood"),
+    published_weights=Weights("weights"),
 )

@@ -14,7 +14,7 @@ from companion.em_gm.images import models, single_flow
 from companion.em_gm.images.data import ImageSet, load_images, to_grey
 from companion.em_gm.images.measures import Judge, Measures, cost_of_pass
 from companion.em_gm.images.models import Flow
-from companion.runs.experiment import Experiment, RunContext
+from companion.runs.experiment import Experiment, RunContext, Weights
 from companion.runs.result import Result
 from mixflow.metrics import nats_per_pixel
 from mixflow.mixtures.base import Mixture
@@ -190,6 +190,13 @@ SMOKE = {
     **{"epochs": 4, "em_every": 2, "n_noisy": 100, "n_held_out": 200},
     **{"trials": 2, "n_generated": 100},
 }
+# The mixtures that interpolation, image-doubt and further-epochs start from.
+READ: tuple[Mapping[str, Any], ...] = (
+    *({"dataset": "mnist", "model": "GenMM", "n_components": k, "seed": 0} for k in (1, 7, 9)),
+    {"dataset": "mnist", "model": "LatMM", "n_components": 9, "seed": 0},
+    {"dataset": "fashion-mnist", "model": "GenMM", "n_components": 1, "seed": 0},
+)
+
 EXPERIMENT = Experiment(
     name=NAME,
     title="Mixtures of image flows: NLL and samples against K, on MNIST and Fashion-MNIST",
@@ -201,4 +208,6 @@ EXPERIMENT = Experiment(
         "paper": {**single_flow.PAPER, "epochs": 60, "em_every": 5},
     },
     plan=plan,
+    published_arrays=("samples", "curve_epoch", "curve_nll"),
+    published_weights=Weights("weights", READ),
 )

@@ -135,4 +135,5 @@ EXPERIMENT = Experiment(
     run=run,
     defaults={"smoke": {"dataset": "digits"}, "laptop": {}, "paper": {}},
     plan=plan,
+    published_arrays=("epoch", "test_accuracy", "validation_accuracy"),
 )

@@ -144,4 +144,5 @@ EXPERIMENT = Experiment(
     run=run,
     defaults={"smoke": {"dataset": "digits"}, "laptop": {}, "paper": {}},
     plan=plan,
+    published_arrays=("classes", "typical", "weights"),
 )

@@ -9,7 +9,8 @@ from shutil import copy, copytree, ignore_patterns
 
 import pytest
 
-from companion.book.dependencies import dependencies, experiments_of, modules_of
+from companion.book.dependencies import TABLES, dependencies, experiments_of, modules_of
+from companion.runs import tables
 
 ROOT = Path(__file__).parents[3]
 RESULTS = ROOT / "book" / "results"
@@ -62,16 +63,22 @@ def test_a_name_of_mixflow_itself_is_imported_when_it_is_used(tmp_path, root):
     }
 
 
-def test_a_named_experiment_brings_its_module_and_its_runs(tmp_path, root):
+def test_a_named_experiment_brings_its_module_and_its_tables(tmp_path, root):
     source = notebook(tmp_path, 'experiment = "p/one"  # not p/two')
-    for name in ("p/one/0", "p/one/1", "p/two/0"):
+    for name in ("p/one", "p/two"):
         (tmp_path / "results" / name).mkdir(parents=True)
-        (tmp_path / "results" / name / "DONE").touch()
+        for table in (*TABLES, "arrays.npz"):
+            (tmp_path / "results" / name / table).touch()
     found = dependencies(source, tmp_path / "results", root)
     assert [path.relative_to(tmp_path).as_posix() for path in found] == [
         "a_page.py", "companion/__init__.py", "companion/d.py", "companion/table.csv",
-        "mixflow/__init__.py", "mixflow/c.py", "results/p/one/0/DONE", "results/p/one/1/DONE",
+        "mixflow/__init__.py", "mixflow/c.py", "results/p/one/rows.csv",
+        "results/p/one/runs.jsonl",
     ]  # fmt: skip
+
+
+def test_the_tables_are_those_of_the_store():
+    assert (tables.RUNS, tables.ROWS) == TABLES
 
 
 def test_tables_beside_modules_count(tmp_path, root):
@@ -139,7 +146,7 @@ def test_what_python_imports_is_among_what_is_read_off_the_sources(page):
 
 
 def test_every_page_shows_its_own_experiment_and_no_more_than_half_of_all():
-    every = {p.parent.name for p in RESULTS.glob("*/*/*")}
+    every = list(RESULTS.glob("*/*/runs.jsonl"))
     for source in sorted((ROOT / "notebooks").glob("*.py")):
         named = re.search(r'^experiment = "(.+)"', source.read_text(), flags=re.M)
         shown = experiments_of(source)
@@ -167,16 +174,16 @@ def planned(folder):
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
-    """A copy of the checkout, of whose results there is DONE only, with all pages made."""
+    """A copy of the checkout, of whose results there are no arrays, with all pages made."""
     folder = tmp_path_factory.mktemp("checkout")
     for name in ("mixflow", "companion", "notebooks", "workflow"):
         copytree(ROOT / name, folder / name, ignore=ignore_patterns("__pycache__"))
     for name in ("_config.yml", "pyproject.toml"):
         copy(ROOT / name, folder)
-    for done in RESULTS.glob("*/*/*/DONE"):
-        path = folder / done.relative_to(ROOT)
-        path.parent.mkdir(parents=True)
-        copy(done, path)
+    for table in (path for name in TABLES for path in RESULTS.glob(f"*/*/{name}")):
+        path = folder / table.relative_to(ROOT)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        copy(table, path)
     pages = folder / "book" / "executed"
     pages.mkdir()
     for source in (ROOT / "notebooks").glob("*.py"):
@@ -191,10 +198,8 @@ def test_when_nothing_has_changed_no_page_is_made(checkout):
 
 def test_a_change_makes_the_pages_that_show_it_and_no_other(checkout):
     """A new run, a module of one page, a notebook; a module that no page imports."""
-    run = checkout / "book" / "results" / "vmonf" / "head-to-head" / "0123456789ab"
-    run.mkdir()
     changed = [
-        run / "DONE",
+        checkout / "book" / "results" / "vmonf" / "head-to-head" / "runs.jsonl",
         checkout / "companion" / "figures" / "em_gm_interpolation.py",
         checkout / "notebooks" / "gmm_basis_tables.py",
         checkout / "companion" / "cli" / "values.py",

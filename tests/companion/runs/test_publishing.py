@@ -4,15 +4,19 @@ import json
 import os
 import shutil
 import subprocess
+import sys
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from companion.cli import app
-from companion.runs import publishing
+from companion.runs import compaction, publishing
 from companion.runs.result import Result
 from companion.runs.store import Store
-from companion.runs.stored import DONE, FILES, StoreError, read_run
+from companion.runs.stored import DONE, StoreError
+from companion.runs.tables import ARRAYS, ROWS, RUNS
 
 
 def git(folder, *arguments):
@@ -49,7 +53,8 @@ def finished(checkout, toy):
         code = code or {"commit": git(checkout, "rev-parse", "HEAD"), "dirty": False}
         record = {"code": code, "seconds": seconds}
         store = Store(checkout / "results")
-        return store.save(toy.name, config, Result(toy.rows(config)), record)
+        result = Result(toy.rows(config), {"steps": np.arange(3) + seconds, "spare": np.eye(2)})
+        return store.save(toy.name, config, result, record)
 
     return save
 
@@ -61,23 +66,51 @@ def call(*arguments, code=0):
 
 
 def published(checkout):
-    return sorted((checkout / "book").rglob("DONE"))
+    return list(Store(checkout / "book" / "results").runs())
 
 
-def test_a_finished_run_is_copied_whole(checkout, finished):
+def test_a_finished_run_is_put_into_tables(checkout, finished):
     run = finished()
     output = call("toy/table-1").output
     assert f"{run.digest}  toy/table-1  publish" in output
     assert "1 to publish, 0 refused, 0 published before\npublished; 'git add" in output
-    (there,) = (path.parent for path in published(checkout))
-    assert there == checkout / "book" / "results" / "toy" / "table-1" / run.digest
-    assert {path.name: path.read_bytes() for path in there.iterdir()} == {
-        name: (run.path / name).read_bytes() for name in (*FILES, DONE)
-    }
-    assert oct(there.stat().st_mode & 0o777) == "0o755"
-    assert git(checkout, "status", "--porcelain", "-uall").count("\n") == len(FILES)
+    (there,) = published(checkout)
+    assert there.place.record() == run.place.record()
+    assert list(there.arrays) == ["steps"]
+    np.testing.assert_array_equal(there.arrays["steps"], run.arrays["steps"])
+    folder = checkout / "book" / "results" / "toy" / "table-1"
+    assert sorted(path.name for path in folder.iterdir()) == [ARRAYS, ROWS, RUNS]
+    assert oct((folder / RUNS).stat().st_mode & 0o777) == "0o644"
+    assert git(checkout, "status", "--porcelain", "-uall").count("\n") == 2
     assert "1 published before" in call().output
     assert sorted(path.name for path in (checkout / "book" / "results").iterdir()) == ["toy"]
+
+
+def test_publishing_again_writes_nothing(checkout, finished, monkeypatch):
+    finished(), finished(seed=1)
+    call()
+    monkeypatch.setattr(compaction, "write_atomically", None)
+    assert "0 to publish, 0 refused, 2 published before" in call().output
+
+
+def test_what_an_experiment_publishes_since_is_published_then(checkout, finished, toy, monkeypatch):
+    finished()
+    call()
+    more = replace(toy.experiment, published_arrays=("steps", "spare"))
+    monkeypatch.setattr(sys.modules["mixflow_toy"], "EXPERIMENT", more)
+    assert "1 to publish, 0 refused, 0 published before" in call().output
+    (there,) = published(checkout)
+    assert list(there.arrays) == ["spare", "steps"]
+
+
+def test_a_damaged_published_run_is_published_again(checkout, finished):
+    finished()
+    call()
+    table = checkout / "book" / "results" / "toy" / "table-1" / ROWS
+    whole = table.read_text()
+    table.write_text(whole.replace("accuracy", "precision"))
+    assert "1 to publish, 0 refused, 0 published before" in call().output
+    assert table.read_text() == whole
 
 
 def test_a_dry_run_says_and_does_nothing(checkout, finished):
@@ -163,11 +196,12 @@ def test_another_result_takes_the_place_only_if_asked(checkout, finished):
     call()
     run = finished(seconds=2.0)
     assert "--replace puts this one in its place" in call(code=1).output
-    (there,) = (path.parent for path in published(checkout))
-    assert read_run("toy/table-1", there).provenance["seconds"] == 1.0
+    (there,) = published(checkout)
+    assert there.provenance["seconds"] == 1.0
     assert f"{run.digest}  toy/table-1  replace" in call("--replace").output
-    assert read_run("toy/table-1", there).provenance["seconds"] == 2.0
-    assert [path.name for path in there.parent.iterdir()] == [run.digest]
+    (there,) = published(checkout)
+    assert (there.digest, there.provenance["seconds"]) == (run.digest, 2.0)
+    assert there.arrays["steps"][0] == 2.0
 
 
 def test_what_is_published_is_no_working_store(checkout, finished):
@@ -193,43 +227,45 @@ class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize("step", range(8))
+@pytest.mark.parametrize("step", range(4))
 @pytest.mark.parametrize("before", [False, True])
+@pytest.mark.filterwarnings("ignore:ignored a damaged")
 def test_a_kill_at_any_step_leaves_the_old_result_or_the_new(
     checkout, finished, monkeypatch, step, before
 ):
-    """After the next call nothing else is there; and no reader ever sees a part of a run."""
+    """After the next call it is whole; no reader sees a part of it, and other runs stand."""
+    other = finished(seed=1)
+    call()
     if before:
         finished()
         call()
-    run, steps = finished(seconds=2.0), iter(range(100))
+    run, real, steps = finished(seconds=2.0), compaction.write_atomically, iter(range(100))
 
-    def dying(real):
-        def act(*arguments, **options):
-            if next(steps) >= step:
-                raise Killed  # and nothing that follows is done either
-            return real(*arguments, **options)
+    def dying(path, content):
+        if next(steps) >= step:
+            raise Killed
+        real(path, content)
 
-        return act
-
+    rules = publishing.Rules(checkout / "book" / "results", lambda _: True, (), replace=True)
+    found = publishing.candidates(checkout / "results", rules, only=[run.digest])
     with monkeypatch.context() as patch:
-        patch.setattr(publishing, "write_atomically", dying(publishing.write_atomically))
-        patch.setattr(publishing.Path, "rename", dying(publishing.Path.rename))
-        patch.setattr(publishing.shutil, "rmtree", dying(shutil.rmtree))
-        rules = publishing.Rules(checkout / "book" / "results", lambda _: True, (), replace=True)
-        (candidate,) = publishing.candidates(checkout / "results", rules)
+        patch.setattr(compaction, "write_atomically", dying)
         try:
-            publishing.publish([candidate], rules.published)
+            publishing.publish(found, rules.published)
         except Killed:
             pass
         else:
-            assert step >= 6
-    runs = list(Store(rules.published).runs())
-    assert [found.provenance["seconds"] for found in runs] in ([], [1.0], [2.0])
+            assert step >= (2 if before else 3)  # the rows are equal
+    seconds = {there.digest: there.provenance["seconds"] for there in published(checkout)}
+    assert seconds.pop(other.digest) == 1.0
+    assert seconds in ({}, {run.digest: 1.0}, {run.digest: 2.0})
     call("--replace")
-    (there,) = (path.parent for path in published(checkout))
-    assert read_run("toy/table-1", there).provenance["seconds"] == 2.0
-    assert [path.name for path in there.parent.iterdir()] == [run.digest]
+    assert {there.digest: there.arrays["steps"][0] for there in published(checkout)} == {
+        other.digest: 1.0,
+        run.digest: 2.0,
+    }
+    folder = rules.published / "toy" / "table-1"
+    assert sorted(path.name for path in folder.iterdir()) == [ARRAYS, ROWS, RUNS]
 
 
 def test_a_full_disk_leaves_nothing(checkout, finished, monkeypatch):

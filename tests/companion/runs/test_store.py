@@ -221,7 +221,7 @@ def test_runs_of_both_layers(layers, toy):
     save(layers, toy, seed=1)
     assert [layers.is_published(run) for run in layers.runs(toy.name)].count(False) == 1
     assert set(layers.rows(toy.name)["seed"]) == {0, 1}
-    assert [path.parents[2] for _, path in layers.directories()] == [layers.root, layers.published]
+    assert [place.path.parents[2] for place in layers.places()] == [layers.root, layers.published]
     assert len(list(Store(layers.root).runs())) == 1
 
 
@@ -281,7 +281,7 @@ def test_one_odd_file_spoils_no_other_run(store, toy, name, content, signed):
         assert len(store.rows(toy.name))
     if name == "arrays.npz" and signed:  # read when first asked for
         with pytest.raises(DamagedRunError, match="arrays.npz"):
-            run.__class__(run.experiment, run.path, {}, run.rows, {}).arrays  # noqa: B018
+            run.__class__(run.place, {}, run.columns, {}).arrays  # noqa: B018
     else:
         assert intact == [0]
         assert all(str(run.path) in str(warning.message) for warning in caught)
