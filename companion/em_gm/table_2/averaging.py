@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
 from companion.em_gm.table_2.average_or_divide import EPOCHS
@@ -44,7 +47,7 @@ def by_way(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     return table.assign(gain=table["value"] - single.reindex(alone).to_numpy())
 
 
-def _way(line: dict[str, object]) -> str:
+def _way(line: Mapping[Any, Any]) -> str:
     k, blocks = line["config_n_components"], line["config_n_blocks"]
     longer = line["config_epochs"] != EPOCHS.get(str(line["dataset"]), line["config_epochs"])
     if k == blocks:
