@@ -20,7 +20,7 @@ KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "nam
 # What changes from one execution to the next without the page changing.
 _VOLATILE_NOTEBOOK = {"papermill", "jupytext", "language_info"}
 _VOLATILE_CELL = {"papermill", "execution", "ExecuteTime", "lines_to_next_cell"}
-_TAG = re.compile(r"<(?=/?[A-Za-z][^<>]*>|!--)")
+_TAG = re.compile(r"<(?=/?[A-Za-z][\w-]*(?:[\s/>]|$)|[!?])")  # what Markdown takes for HTML
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+(?=>)")
 _STYLED = re.compile(r'<table id="(T_[0-9a-f]{5})"')  # of pandas
 _CELL_FILE = re.compile(r"\S*ipykernel_\d+[/\\]\d+\.py")
@@ -51,7 +51,7 @@ def find_notebook(name: str) -> Path:
     if close:
         hint = f"; did you mean {close[0]}?"
     else:
-        hint = " there" if checkout else "; go to a checkout of mixflow, where they are"
+        hint = "" if checkout else "; go to a checkout of mixflow, where they are"
     raise NotebookError(f"no notebook {name!r} (see the folder {SOURCES}/){hint}")
 
 

@@ -262,6 +262,9 @@ def _execute(
         what = f"cell {error.cell_index + 1} ({first_line!r}) failed: {error.ename}: {error.evalue}"
     except RuntimeError as error:  # the kernel died or did not start
         what = f"the kernel stopped: {error}"
+    except OSError:  # a full disk: what could be kept is of no use
+        partial.unlink(missing_ok=True)
+        raise
     else:
         return
     raise NotebookError(f"{source.name}: {what}\nWhat ran until then is kept in {partial}")

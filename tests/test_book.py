@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -112,6 +113,24 @@ def test_sources_of_the_pages_are_all_built():
     notebooks = {path.stem for path in (ROOT / "notebooks").glob("[0-9]*.py")}
     built = {path.stem for path in (HTML / "executed").glob("*.html")}
     assert notebooks <= built, f"not in book/_toc.yml: {sorted(notebooks - built)}"
+
+
+@pytest.fixture(scope="module")
+def report():
+    """What the last build that made pages left."""
+    return json.loads((ROOT / "_build" / "book.json").read_text())
+
+
+def test_no_cell_lacks_a_file_or_warns(report):
+    assert report["lacks"] == []
+    assert report["warnings"] == []
+
+
+def test_stored_results_are_enough(report):
+    if not report["offline"]:
+        pytest.skip("the book was built with a network: make book OFFLINE=1")
+    assert report["made"] == report["pages"]
+    assert report["refused"] == []
 
 
 def has_maths(path: Path) -> bool:

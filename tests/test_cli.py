@@ -208,7 +208,8 @@ def test_notebook(cli, monkeypatch, tmp_path):
     checkout(tmp_path)
     output = cli("notebook", "01_toy", "-p", "sizes=[2, 3]", "--profile", "smoke").output
     page = tmp_path / "results" / "pages" / "01_toy.ipynb"
-    assert output.startswith(f"{page}\nopen it: jupyter lab {page}")
+    assert output.startswith(f"{page}\nmade of the runs in results on top of book/results\n")
+    assert f"\nopen it: jupyter lab {page}\n" in output
     expected = {"sizes": [2, 3], "profile": "smoke"}
     assert calls == [("01_toy.py", page.parent, expected, tmp_path / "results")]
     assert "did you mean 'sizes'?" in cli("notebook", "01_toy", "-p", "size=1", code=2).stderr
@@ -216,6 +217,7 @@ def test_notebook(cli, monkeypatch, tmp_path):
     for name in ("01_toy", "01_toy.py", "notebooks/01_toy.py", "01_toy.ipynb", "./01_toy"):
         cli("notebook", name, "--out", "there", "--results", "here")
     assert calls[1:] == 5 * [("01_toy.py", Path("there"), {}, Path("here"))]
+    assert cli("notebook", "01_toy", "--out", "../book/executed").output.count("\n") == 1
 
 
 def checkout(folder):

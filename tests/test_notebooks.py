@@ -233,12 +233,16 @@ def test_what_a_killed_runner_left_is_swept(checkout):
 def test_tags_in_sentences_are_shown_not_obeyed():
     from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-    text = "**<script>alert(1)</script>** 1 < 2, $a<b$, <img src=x onerror=y> and </p>"
+    text = (
+        "**<script>alert(1)</script>** 1 < 2, $a<b$, <img src=x onerror=y> and </p>, "
+        "<https://a.b/c>, <svg/onload=x>, <!-- <iframe"
+    )
     outputs = [new_output("display_data", data={"text/markdown": text})]
     notebook = clean(new_notebook(cells=[new_code_cell("x", outputs=outputs)]))
     found = notebook.cells[0].outputs[0].data["text/markdown"]
     assert found == (
-        "**&lt;script>alert(1)&lt;/script>** 1 < 2, $a<b$, &lt;img src=x onerror=y> and &lt;/p>"
+        "**&lt;script>alert(1)&lt;/script>** 1 < 2, $a<b$, &lt;img src=x onerror=y> and &lt;/p>, "
+        "<https://a.b/c>, &lt;svg/onload=x>, &lt;!-- &lt;iframe"
     )
 
 

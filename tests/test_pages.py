@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from mixflow import pages
 from mixflow.experiments import runner
 from mixflow.experiments.base import Result
 from mixflow.experiments.runner import execute
@@ -125,6 +126,9 @@ def test_a_page_says_how_much_of_it_is_unpublished(toy, results, tmp_path, monke
     execute(toy.experiment, configs[3], results, progress=False)
     note = f"1 of the 4 runs shown is unpublished, from {tmp_path / 'results'}"
     assert f"(4 runs, seeds 0-1). **{note}.**" in Page(toy.name).source().data
+    status = pages.status_table(Store()).assign(runs=" ".join(c.digest() for c in configs))
+    monkeypatch.setattr("mixflow.pages.status_table", lambda *_: status)
+    assert verdict_table(Store(), load_targets()).endswith(f"<p><b>{note}.</b></p>")
 
 
 def test_smoke_runs_of_a_page_go_with_the_process(toy, results, tmp_path):

@@ -1,4 +1,4 @@
-"""The command line: ``mixflow list | run | status | data | check | notebook``."""
+"""The command line: ``mixflow list | run | status | publish | notebook | check | data``."""
 
 from mixflow.cli.main import app, main
 

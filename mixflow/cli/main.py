@@ -1,4 +1,4 @@
-"""The command line: ``mixflow list | run | status | publish | data | notebook | check``."""
+"""The command line: ``mixflow list | run | status | publish | notebook | check | data``."""
 
 from __future__ import annotations
 

@@ -38,23 +38,25 @@ def notebook(
     It shows your runs on top of the published ones, and says how many are unpublished.
     """
     from mixflow.cli.values import parse_parameters
-    from mixflow.executed import NotebookError, find_notebook
+    from mixflow.executed import NotebookError, find_notebook, is_book
     from mixflow.experiments import ParameterError
     from mixflow.notebooks import check, run_notebook
 
     values = parse_parameters(parameter or (), axes=False)
     if profile is not None:
         values["profile"] = profile
-    folder = open_store(results).root
-    out = out or folder / "pages"
+    store = open_store(results)
+    out = out or store.root / "pages"
     try:
         source = find_notebook(name)
         check(source, out, values)
     except NotebookError as error:
         raise ParameterError(str(error)) from None
     show = sys.stderr.isatty()  # a page takes longer than five seconds
-    page = run_notebook(source, out=out, parameters=values, results=folder, progress=show)
-    quoted = shlex.quote(str(page))
+    page = run_notebook(source, out=out, parameters=values, results=store.root, progress=show)
     typer.echo(page)
-    typer.echo(f"open it: jupyter lab {quoted}, or make a web page of it: ", nl=False)
-    typer.echo(f"jupyter nbconvert --to html {quoted}")
+    if not is_book(out, source):
+        quoted = shlex.quote(str(page))
+        typer.echo(f"made of the runs in {store.where()}")
+        typer.echo(f"open it: jupyter lab {quoted}")
+        typer.echo(f"or make a web page of it: jupyter nbconvert --to html {quoted}")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
-import json
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +13,18 @@ from typing import Any
 from mixflow.experiments.base import ROW_COLUMNS
 from mixflow.results.evidence import Evidence, Row, Rows, Run
 from mixflow.results.plans import Plan, plans
+from mixflow.results.runs import (
+    DamagedRunError,
+    is_unfinished,
+    parsed_config,
+    parsed_table,
+    verified,
+)
 from mixflow.results.stale import DERIVED, is_stale, version_of
 from mixflow.results.store import Store
 
 _SMALL = ("config.json", "rows.csv", "provenance.json")
-_INPUT = "em-gm/table-1"  # what derived experiments read
+INPUT = "em-gm/table-1"  # what derived experiments read
 
 
 class Catalogue:
@@ -78,7 +84,7 @@ class Catalogue:
 
     def _marked(self, rows: Iterable[Row]) -> list[Row]:
         """Mark rows that were read off mixtures which are stale, or were made anew since."""
-        inputs = {_mixture(row): row for of in self._of(_INPUT).values() for row in of}
+        inputs = {_mixture(row): row for of in self._of(INPUT).values() for row in of}
         return [_marked(row, inputs.get(_mixture(row))) for row in rows]
 
 
@@ -105,28 +111,36 @@ def _rows_of(store: Store, experiment: str, planned: Mapping[str, Plan]) -> Iter
     """Yield the rows of every intact run; of two of one digest, of that which comes first."""
     seen = set()
     for _, path in store.directories(experiment):
-        contents = None if path.name in seen else _contents(path)
-        if contents is None:
+        if path.name in seen or is_unfinished(path):
+            continue
+        try:
+            rows = _read(experiment, path, planned)
+        except DamagedRunError as error:
+            warnings.warn(f"ignored a damaged result: {error}", stacklevel=2)
             continue
         seen.add(path.name)
-        run = _run(experiment, path.name, contents, planned)
-        if run.planned:
-            yield from _rows(run, contents["rows.csv"])
+        yield from rows
 
 
-def _contents(path: Path) -> dict[str, bytes] | None:
-    """Return a run's small files if ``DONE`` has their hashes."""
+def _read(experiment: str, path: Path, planned: Mapping[str, Plan]) -> list[Row]:
+    """Return the rows of a run; none where it is no point of a plan.
+
+    Raises
+    ------
+    DamagedRunError
+        If one of its small files is not what ``DONE`` says, or holds something else.
+    """
+    contents = verified(path, _SMALL)
     try:
-        expected = json.loads((path / "DONE").read_bytes())["sha256"]
-        contents = {name: (path / name).read_bytes() for name in _SMALL}
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    right = (hashlib.sha256(c).hexdigest() == expected.get(n) for n, c in contents.items())
-    return contents if all(right) else None
+        run = _run(experiment, path.name, contents, planned)
+        return list(_rows(run, contents["rows.csv"])) if run.planned else []
+    except (ValueError, TypeError, AttributeError, IndexError, OverflowError, csv.Error) as error:
+        raise DamagedRunError(f"{path}: {error}") from error
 
 
 def _run(name: str, digest: str, contents: Mapping[str, bytes], planned: Mapping[str, Plan]) -> Run:
-    config, provenance = (json.loads(contents[file]) for file in ("config.json", "provenance.json"))
+    config = parsed_config(contents["config.json"])
+    provenance = parsed_table(contents["provenance.json"], "provenance.json")
     return Run(
         experiment=name,
         digest=digest,
@@ -141,7 +155,7 @@ def _run(name: str, digest: str, contents: Mapping[str, bytes], planned: Mapping
 def _rows(run: Run, content: bytes) -> Iterator[Row]:
     stale: dict[tuple[str, str], bool] = {}
     reader = csv.reader(io.StringIO(content.decode()))
-    header = next(reader)
+    header = next(reader, [])
     order = [header.index(name) for name in ROW_COLUMNS]
     for line in reader:
         dataset, model, setting, seed, metric, value = (line[n] for n in order)

@@ -45,7 +45,7 @@ def plans() -> dict[str, Plan]:
         return {name: plan_of(experiments.find(name)) for name in experiments.names()}
     path = _cache() / f"plans-{sources}.json"
     try:
-        return _read(json.loads(path.read_bytes()))
+        return _read(files.parse_json(path.read_bytes()))
     except (OSError, ValueError, KeyError, TypeError):
         found = {name: plan_of(experiments.find(name)) for name in experiments.names()}
         _keep(path, found)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import tempfile
@@ -14,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from mixflow import experiments
-from mixflow.experiments.base import PROFILES, Config, Experiment, ParameterError
+from mixflow.experiments.base import PROFILES, ParameterError
 from mixflow.files import SUFFIX, write_atomically
 from mixflow.locks import held
+from mixflow.results.plans import Plan, plan_of
 from mixflow.results.runs import (
     DONE,
     DamagedRunError,
@@ -205,22 +205,10 @@ def problems_of(run: StoredRun) -> list[str]:
 
 def is_planned(run: StoredRun) -> bool:
     """Say whether a run is a point of its experiment's plan, with any seed."""
-    experiment = experiments.find(run.experiment)
-    return without_seed(experiment.config, run.config) in planned(experiment.name)
+    return run.config in planned(run.experiment)
 
 
 @cache
-def planned(name: str) -> frozenset[str]:
-    """Return the points of an experiment's plan at all profiles, as ``without_seed`` has them."""
-    experiment: Experiment = experiments.find(name)
-    return frozenset(
-        without_seed(config, config.model_dump(mode="json"))
-        for profile in PROFILES
-        for config in experiment.configs(profile)
-    )
-
-
-def without_seed(config: type[Config] | Config, values: Mapping[str, Any]) -> str:
-    """Return what tells a point of a plan from others, all but the seed, as text."""
-    rest = {name: value for name, value in config.identity(values).items() if name != "seed"}
-    return json.dumps(rest, sort_keys=True)
+def planned(name: str) -> Plan:
+    """Return the points of an experiment's plan, made once."""
+    return plan_of(experiments.find(name))

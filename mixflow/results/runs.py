@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -99,16 +100,16 @@ def read_run(experiment_name: str, path: Path) -> StoredRun:
         return StoredRun(
             experiment=experiment_name,
             path=path,
-            config=_config(contents["config.json"]),
+            config=parsed_config(contents["config.json"]),
             rows=files.parse_rows(contents["rows.csv"]),
-            provenance=_table(contents["provenance.json"], "provenance.json"),
+            provenance=parsed_table(contents["provenance.json"], "provenance.json"),
         )
     except (ValueError, OverflowError) as error:
         raise DamagedRunError(f"{path}: {error}") from error
 
 
-def verified(path: Path) -> dict[str, bytes]:
-    """Return the contents of a run's files, ``DONE`` among them, after checking their hashes.
+def verified(path: Path, names: Sequence[str] = FILES) -> dict[str, bytes]:
+    """Return the contents of a run's files, and of ``DONE``, after checking their hashes.
 
     Raises
     ------
@@ -117,8 +118,8 @@ def verified(path: Path) -> dict[str, bytes]:
     """
     try:
         done = (path / DONE).read_bytes()
-        expected = _table(_table(done, DONE).get("sha256"), f"{DONE}'s sha256")
-        contents = {name: (path / name).read_bytes() for name in FILES}
+        expected = parsed_table(parsed_table(done, DONE).get("sha256"), f"{DONE}'s sha256")
+        contents = {name: (path / name).read_bytes() for name in names}
     except FileNotFoundError as error:
         missing = Path(error.filename).name
         raise DamagedRunError(f"{path}: {missing} is missing (cut while saving?)") from None
@@ -137,16 +138,17 @@ def verified(path: Path) -> dict[str, bytes]:
     return {**contents, DONE: done}
 
 
-def _config(content: bytes) -> dict[str, Any]:
-    config = _table(content, "config.json")
+def parsed_config(content: bytes) -> dict[str, Any]:
+    """Return the config of a run; ``ValueError`` if it is none."""
+    config = parsed_table(content, "config.json")
     profile, seed = config.get("profile"), config.get("seed")
     if not (isinstance(profile, str) and type(seed) is int):
         raise ValueError(f"config.json has profile {profile!r} and seed {seed!r}")
     return config
 
 
-def _table(value: Any, name: str) -> dict[str, Any]:
-    """Return a JSON object, of its bytes or parsed."""
+def parsed_table(value: Any, name: str) -> dict[str, Any]:
+    """Return a JSON object, of its bytes or parsed; ``ValueError`` if it is something else."""
     parsed = parse_json(value) if isinstance(value, bytes) else value
     if not isinstance(parsed, dict):
         raise ValueError(f"{name} holds no table of names and values")

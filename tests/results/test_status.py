@@ -10,7 +10,7 @@ import pytest
 
 from mixflow import experiments
 from mixflow.experiments.base import Result
-from mixflow.results import Store, load_targets, plans, stale, status_table
+from mixflow.results import Store, files, load_targets, plans, stale, status_table
 from mixflow.results.catalogue import Catalogue
 from mixflow.results.claims.base import Claim, values
 from mixflow.results.claims.statistics import above, share_above
@@ -152,7 +152,24 @@ def test_a_damaged_run_is_no_evidence(store, toy):
     config = put(store, toy, profile="laptop")
     path = store.directory(toy.name, config) / "rows.csv"
     path.write_text(path.read_text().replace("0.91", "0.99"))
-    assert status(store, number())["verdict"] == "not run"
+    with pytest.warns(UserWarning, match="rows.csv has sha256"):
+        assert status(store, number())["verdict"] == "not run"
+
+
+@pytest.mark.parametrize("name", ["DONE", "config.json", "rows.csv", "provenance.json"])
+@pytest.mark.parametrize("content", [b"[]", b"[" * 100_000, b"\xff", b"", b"null", b"1,2\n"])
+def test_an_odd_run_stops_no_table(store, toy, name, content):
+    """It is named in a warning, and the run beside it counts; also where its hash was mended."""
+    put(store, toy, profile="laptop")
+    path = store.directory(toy.name, put(store, toy, profile="laptop", seed=1))
+    (path / name).write_bytes(content)
+    for mended in (False, True):
+        if mended and name != "DONE":
+            done = json.loads((path / "DONE").read_text())
+            done["sha256"][name] = files.sha256(content)
+            (path / "DONE").write_text(json.dumps(done))
+        with pytest.warns(UserWarning, match=f"ignored a damaged result: {path}"):
+            assert status(store, number())["seeds"] == 1
 
 
 def test_claims_are_tested_on_stored_rows(store, toy):
