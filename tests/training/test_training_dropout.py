@@ -66,9 +66,11 @@ def test_layers_that_draw_in_another_way_are_refused(layer):
 
 
 def test_splines_draw_from_the_generator_alone(perturb):
-    flow = perturb(SplineFlow(2, 4, n_layers=1, dropout=0.3))
-    x, before = torch.randn(2, 50, 4), torch.get_rng_state()
     generator = torch.Generator().manual_seed(7)
+    flow = perturb(SplineFlow(2, 4, n_layers=1, dropout=0.3, generator=generator))
+    x = torch.randn(2, 50, 4, generator=generator)
+    before = torch.get_rng_state()
+    generator.manual_seed(7)
     with DropoutFrom(flow, generator).drawing():
         first, second = flow(x)[0], flow(x)[0]
         assert torch.equal(torch.get_rng_state(), before)
