@@ -11,12 +11,14 @@ from mixflow.flows import (
     GlowLevel,
     InvertibleLinear,
     Rotation,
+    SplineCoupling,
     SplineFlow,
     Squeeze,
     ToneCurve,
     VectorFlow,
 )
 from mixflow.flows.networks import MLP
+from mixflow.flows.row_networks import RowNetwork
 
 K, N = 3, 5
 
@@ -61,6 +63,9 @@ REGISTRY = {
     "VectorFlow D=2 rotation": vector(2),
     "VectorFlow D=2 lu": vector(2, mixing="lu"),
     "VectorFlow D=2 reverse": vector(2, mixing="reverse"),
+    "SplineCoupling": lambda k: SplineCoupling(
+        k, (5,), RowNetwork(k, 2, 23 * 3, bound=4.0, hidden_features=7)
+    ),
     "SplineFlow": splines(4),
     "SplineFlow no layers": lambda k: SplineFlow(k, 3, n_layers=0),
     "SplineFlow D=1": splines(1),
