@@ -10,6 +10,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from mixflow.flows.row_networks import Dropout
+
 # What else in torch draws in a forward pass.
 OTHERS = (
     *(nn.Dropout1d, nn.Dropout2d, nn.Dropout3d),
@@ -25,7 +27,7 @@ class DropoutFrom:
     module
         Any module.
     generator
-        On the module's device. On a CPU the stream is that of torch's own layers.
+        On the module's device. On a CPU the stream is that of the layers by themselves.
 
     Raises
     ------
@@ -61,6 +63,8 @@ class DropoutFrom:
 
 
 def _dropped(layer: nn.Dropout, generator: torch.Generator, x: Tensor) -> Tensor:
+    if isinstance(layer, Dropout):
+        return layer.drawn(x, generator)
     if not layer.training or not layer.p:
         return x
     kept = 1 - layer.p
