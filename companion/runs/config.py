@@ -7,7 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from sklearn.utils._param_validation import validate_parameter_constraints
 
 from companion.runs.numbers import Bounded
 
@@ -28,15 +29,30 @@ class Config(Bounded):
 
     Attributes
     ----------
+    estimator
+        The library's class with parameters of these names: its ranges hold for fields without one.
     added
         Parameters that came after runs were stored, whose default is what those runs did: at
         that default they leave the digest as it was.
     """
 
+    estimator: ClassVar[type[Any] | None] = None
     added: ClassVar[tuple[str, ...]] = ()
 
     profile: Profile = Field("smoke", description="size of the run: smoke, laptop or paper")
     seed: int = Field(0, ge=0, description="seeds the initialisation and every random draw")
+
+    @model_validator(mode="after")
+    def _is_in_the_estimators_ranges(self) -> Config:
+        """Refuse now what the estimator would refuse after the data are loaded."""
+        if self.estimator is not None:
+            ranges = self.estimator._parameter_constraints
+            open_ = {n for n, field in type(self).model_fields.items() if not field.metadata}
+            values = {n: v for n, v in self if n in ranges and n in open_ and v is not None}
+            validate_parameter_constraints(
+                {name: ranges[name] for name in values}, values, self.estimator.__name__
+            )
+        return self
 
     def digest(self) -> str:
         """Return the 12 hex digits that name this run's directory (sha256 of the sorted config)."""

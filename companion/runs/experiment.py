@@ -183,10 +183,12 @@ def check_names(values: Mapping[str, Any], config: type[Config], owner: str) -> 
 
 
 def _explain(owner: str, error: pydantic.ValidationError) -> str:
-    lines = [
-        f"{'.'.join(str(part) for part in item['loc'])}={_short(item['input'])}: {item['msg']}"
-        for item in error.errors()
-    ]
+    lines = []
+    for item in error.errors():
+        message = item["msg"].removeprefix("Value error, ")
+        # A rule about several fields has no place of its own, and the whole config as its input.
+        where = ".".join(map(str, item["loc"]))
+        lines.append(f"{where}={_short(item['input'])}: {message}" if where else message)
     return f"{owner}: " + "; ".join(lines)
 
 

@@ -59,6 +59,8 @@ _PASSED = (
 class MnistConfig(Config):
     """One fit to images of digits; None takes the model's recipe (see ``RECIPES``)."""
 
+    estimator = VMoNF
+
     dataset: Literal["mnist", "digits"] = Field("mnist", description="digits at smoke only")
     model: Model = Field("VMoNF", description="what is fitted")
     n_labelled_per_class: int = Field(100, ge=0, description="labels of each digit")
@@ -99,7 +101,9 @@ class MnistConfig(Config):
             if name in fields and name not in RECIPES[model] and fields[name].default is None
         ]
         if foreign:
-            raise ValueError(f"{model!r} has no parameter {', '.join(foreign)}")
+            raise ValueError(
+                f"{model!r} has no parameter {', '.join(foreign)}; name one that has: -p model=..."
+            )
         if model == "CNN" and values.get("n_labelled_per_class") == 0:
             raise ValueError("'CNN' learns from labels alone: n_labelled_per_class must be >= 1")
         return {**RECIPES[model], **given}

@@ -37,6 +37,8 @@ DRAWN = ("data", "classes", "labels", "posterior", "samples", "weights", "grid_x
 class PlaneConfig(Config):
     """One fit to a set in the plane; None takes the model's recipe (``vmonf/recipes.py``)."""
 
+    estimator = VMoNF
+
     dataset: PlaneSet = Field("pinwheel-5", description="the set")
     model: Model = Field("VMoNF", description="what is fitted, and how")
     start: Start = Field("kmeans", description="where responsibilities come from")
@@ -80,7 +82,9 @@ class PlaneConfig(Config):
             if name in fields and name not in known and fields[name].default is None
         ]
         if foreign:
-            raise ValueError(f"{model!r} has no parameter {', '.join(foreign)}")
+            raise ValueError(
+                f"{model!r} has no parameter {', '.join(foreign)}; name one that has: -p model=..."
+            )
         return {**known, **given}
 
 

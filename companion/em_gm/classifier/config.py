@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from companion.em_gm.table_2.recipes import recipe
 from companion.runs.config import Config
 from companion.runs.result import Result
+from mixflow.estimators import MixtureClassifier
 
 # What a recipe of table II says, but for the epochs: parameters of the classifier by name.
 RECIPE = (
@@ -23,6 +24,8 @@ RECIPE = (
 
 class Generative(Config):
     """A generative classifier and its rivals on one data set; None takes table II's recipe."""
+
+    estimator = MixtureClassifier
 
     dataset: Literal["letter", "digits"] = Field("letter", description="digits at smoke only")
     split_seed: int = Field(0, ge=0, description="draws the 13333/6667 split of Letter")

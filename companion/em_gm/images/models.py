@@ -17,6 +17,7 @@ from torch import Tensor
 from companion.em_gm.images.data import NOISE, ImagePart, ImageSetName
 from companion.runs.config import Config
 from companion.runs.experiment import RunContext
+from mixflow import estimators
 from mixflow.flows import Glow
 from mixflow.flows.layers import Scale
 from mixflow.mixtures import GenMM, LatMM
@@ -40,6 +41,7 @@ class Flow(Config):
     """The flow that everything starts from, and how it is trained."""
 
     added = (*ADDITIONS, "optimizer")
+    estimator = estimators.GenMM
 
     dataset: ImageSetName = Field("mnist", description="digits at smoke only")
     part: ImagePart = Field(

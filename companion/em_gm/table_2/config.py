@@ -1,4 +1,4 @@
-"""What a run of table II is told, and how its rows are named."""
+"""The config of a run of table II, and how its rows are named."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from companion.em_gm.table_2.data import TABLE_NAMES, OfCell
 from companion.em_gm.table_2.recipes import RECIPES, Dataset, Model, recipe
+from mixflow.estimators import MixtureClassifier
 
 _COMMON = {"profile", "seed", "dataset", "split_seed", "model", "n_components"}
 _COMMON |= {"evaluate_every", "validation_fraction", "n_blocks"}
@@ -17,6 +18,8 @@ _COMMON |= {"evaluate_every", "validation_fraction", "n_blocks"}
 
 class Table2(OfCell):
     """One cell of table II for one seed; None takes the recipe of data set and model."""
+
+    estimator = MixtureClassifier
 
     dataset: Dataset = Field("letter", description="digits at smoke only")
     model: Model = Field("GenMM", description="the mixture of each class")
@@ -62,7 +65,9 @@ class Table2(OfCell):
             known = ", ".join(repr(name) for name in RECIPES[dataset])
             raise ValueError(f"no recipe of {model!r} for {dataset!r}, only of {known}")
         if foreign and filled:
-            raise ValueError(f"{model!r} has no parameter {', '.join(foreign)}")
+            raise ValueError(
+                f"{model!r} has no parameter {', '.join(foreign)}; name one that has: -p model=..."
+            )
         return {**filled, **given}
 
 

@@ -90,3 +90,20 @@ def test_long_values_are_cut_in_messages(toy):
     with pytest.raises(ParameterError) as caught:
         toy.experiment.configure(sizes="x" * 100_000)
     assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("experiment", "values", "message"),
+    [
+        ("em-gm/table-2", {"posterior_temperature": -1.0}, r"range \(0.0, inf\)"),
+        ("em-gm/classifier", {"posterior_temperature": -1.0}, r"range \(0.0, inf\)"),
+        ("em-gm/table-2", {"model": "GMM full covariance", "noise": 0.1}, "name one that has"),
+        ("vmonf/pinwheel-5", {"model": "HDBSCAN", "noise": 0.1}, "name one that has"),
+    ],
+)
+def test_a_rule_about_several_fields_speaks_for_itself(experiment, values, message):
+    """What an estimator would refuse later is refused here; no dictionary, no empty name."""
+    with pytest.raises(ParameterError, match=message) as caught:
+        find(experiment).configure("laptop", **values)
+    assert not {"{", "=:"} & set(str(caught.value).replace("{'per_dimension'}", ""))
+    assert f"{experiment}: =" not in str(caught.value)
