@@ -35,13 +35,15 @@ def verify(
 ) -> None:
     """Compute stored runs again, drawn at random, and compare every row.
 
-    Smoke runs, rows of a training that has changed, and what was interrupted are left out.
+    Smoke runs, rows of a training that has changed, and what was interrupted are left out; runs
+    whose data are not here are named and passed over.
     Exit code 1 if a run differs.
     """
     from companion.cli.values import duration
     from companion.evidence.verification import chosen
     from companion.evidence.verification import verify as computed_again
     from companion.runs.registry import find, names
+    from mixflow.datasets import DatasetError
 
     store = open_store(results)
     wanted = [find(name).name for name in experiment or names()]
@@ -51,7 +53,12 @@ def verify(
     found: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as scratch:
         for number, run in enumerate(runs, 1):
-            outcome = computed_again(run, store, Path(scratch))
+            try:
+                outcome = computed_again(run, store, Path(scratch))
+            except DatasetError:
+                found["without its data"] += 1
+                typer.echo(f"[{number}/{len(runs)}] {run.experiment} {run.digest}: no data here")
+                continue
             verdict = outcome.verdict(tolerance)
             found[verdict] += 1
             worst = f", {outcome.worst:.2g} off in {outcome.where}" if outcome.worst else ""
