@@ -27,8 +27,9 @@ from mixflow.modes import own_modes
 from mixflow.training import LoopSettings, Objective, fit
 from mixflow.training.objective import OptimizerName
 from mixflow.training.schedules import Schedule
+from mixflow.validation import as_floats
 
-Callback = Callable[[Any, int], dict[str, float]]
+Callback = Callable[[Any, int], dict[str, float] | None]
 
 # From this many samples on, early_stopping="auto" sets a validation share aside.
 AUTO_STOPPING_SAMPLES = 2000
@@ -270,7 +271,7 @@ def checked_init(init: str | ArrayLike, n_samples: int, k: int) -> str | np.ndar
     """
     if isinstance(init, str):
         return init
-    r = np.asarray(init)
+    r = as_floats(init, "init")
     if r.shape == (n_samples,) and np.isin(r, np.arange(k)).all():
         r = np.eye(k)[r.astype(int)]
     shape = n_samples, k

@@ -17,9 +17,10 @@ from torch import Tensor
 from mixflow import basis
 from mixflow.basis.arrays import Array
 from mixflow.estimators.grids import as_numpy, cast, choose_bounds, judge_outside, warn_of_outliers
-from mixflow.estimators.inputs import random_state_of
+from mixflow.estimators.inputs import as_input, random_state_of
 from mixflow.estimators.persistence import Savable
 from mixflow.modes import own_modes
+from mixflow.validation import as_floats, check_whole
 
 
 class BasisDensity(DensityMixin, Savable, BaseEstimator):
@@ -270,7 +271,8 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
     def _validate(self, X: Any, *, reset: bool) -> Any:
         """Return X as a finite floating-point array or tensor (N, D)."""
         if not isinstance(X, Tensor):
-            return validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
+            x = as_input(X, "X")
+            return validate_data(self, x, reset=reset, dtype=[np.float64, np.float32])
         x = X.detach()
         if x.ndim != 2 or not len(x) or not x.shape[1]:
             raise ValueError(f"X must be a tensor of shape (N, D), got {tuple(x.shape)}")
@@ -337,7 +339,7 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
             Positions in units of X, (M, D); 0 and 1 give -inf and inf.
         """
         check_is_fitted(self, "counts_")
-        p = np.atleast_1d(np.asarray(as_numpy(q), dtype=np.float64))
+        p = np.atleast_1d(as_floats(q, "q"))
         p = p[:, None] if p.ndim == 1 else p
         p = cast(np.broadcast_to(p, (len(p), len(self.counts_))), self.low_)
         return self.low_ + self._width() * basis.quantile(p, self.weights_, self.sigma_)
@@ -349,8 +351,7 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
         A fitted model with an integer ``random_state`` gives the same samples each time.
         """
         check_is_fitted(self, "counts_")
-        if n_samples < 1:
-            raise ValueError(f"n_samples must be at least 1, got {n_samples}")
+        check_whole("n_samples", n_samples, 1)
         device = self.low_.device if isinstance(self.low_, Tensor) else "cpu"
         seed = int(random_state_of(self.random_state).randint(2**31 - 1))
         generator = torch.Generator(device).manual_seed(seed)

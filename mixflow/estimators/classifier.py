@@ -17,6 +17,7 @@ from torch import Tensor
 
 from mixflow.estimators.base import Callback, log_posterior
 from mixflow.estimators.em import EMEstimator
+from mixflow.estimators.inputs import as_input
 from mixflow.estimators.priors import class_priors
 from mixflow.estimators.screening import SAMPLES, Screen, pays
 from mixflow.flows.layers import Scale
@@ -190,7 +191,7 @@ device, dtype, random_state, warm_start, checkpoint, callback, verbose
         if y is None:
             raise ValueError("MixtureClassifier requires y to be passed, but the target y is None")
         x = self._validate_x(X, reset=reset)
-        y = column_or_1d(y, warn=True)
+        y = column_or_1d(as_input(y, "y"), warn=True)
         check_X_y(x, y, dtype=None)
         check_classification_targets(y)
         return x, y

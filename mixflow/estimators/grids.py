@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mixflow import basis
+from mixflow.validation import as_floats
 
 # Warn when the grid could be this much narrower without its outermost points.
 CROWDED = 0.6
@@ -61,7 +62,7 @@ def _given(bounds: Any, x: Any) -> list[Any]:
         raise ValueError(
             f"bounds must be (low, high), two numbers or two arrays (D,), got {bounds!r}"
         )
-    values = [np.asarray(as_numpy(bound), dtype=np.float64) for bound in bounds]
+    values = [as_floats(bound, "bounds") for bound in bounds]
     for value in values:
         if value.shape not in ((), (x.shape[1],)) or not np.isfinite(value).all():
             raise ValueError(

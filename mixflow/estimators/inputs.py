@@ -12,6 +12,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
 from torch import Tensor
 
+from mixflow.validation import refuse_dates, refuse_masks, unwrapped
+
 # Whole numbers further than this from the images of the fit, in its standard deviations, are
 # bytes given to a model of floats.
 FAR = 50.0
@@ -37,7 +39,7 @@ class ScaledInput(BaseEstimator):
 
     def _validate_x(self, x: Any, *, reset: bool) -> np.ndarray:
         """Return X as a finite float64 array (N, D); images may come as (N, C, H, W)."""
-        x = as_rows(x, self.image_shape)
+        x = as_rows(as_input(x, "X"), self.image_shape)
         if self.image_shape is not None and not reset:
             check_scale(x, location=self.location_[0], scale=self.scale_[0])
         elif self.image_shape is not None and not self.standardize:
@@ -53,6 +55,7 @@ class ScaledInput(BaseEstimator):
         return x
 
     def _validate_weight(self, sample_weight: Any, x: np.ndarray) -> np.ndarray:
+        sample_weight = as_input(sample_weight, "sample_weight")
         weight = _check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True)
         if weight.sum() <= 0:
             raise ValueError("sample_weight is zero everywhere; at least one must be positive")
@@ -100,6 +103,20 @@ class ScaledInput(BaseEstimator):
         if device.type == "cuda" and not torch.cuda.is_available():
             raise ValueError("device='cuda' was asked for, but torch sees no GPU; use 'cpu'")
         return device
+
+
+def as_input(values: Any, name: str) -> Any:
+    """Return what a caller gives as scikit-learn's checks may read it: tensors as arrays.
+
+    Raises
+    ------
+    ValueError
+        Masked values, whose mask those checks lose, and dates, which they take for numbers.
+    """
+    refuse_masks(values, name)
+    values = unwrapped(values)
+    refuse_dates(values, name)
+    return values
 
 
 def random_state_of(random_state: Any) -> np.random.RandomState:

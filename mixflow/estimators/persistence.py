@@ -18,6 +18,7 @@ from mixflow.modes import own_modes
 from mixflow.training.checkpoints import file_bytes, read_file
 
 FORMAT = 1
+SUFFIX = ".safetensors"
 NAME = "mixflow"  # of the config in a file's header
 CLASSES = ("GenMM", "MixtureClassifier", "LatMM", "VMoNF", "BasisDensity", "RotatedBasisDensity")
 
@@ -31,12 +32,19 @@ class Savable:
         Parameters
         ----------
         path
-            File to write; ``.safetensors`` is added when there is no suffix.
+            File to write; ``.safetensors`` is added unless the name ends so.
+
+        Returns
+        -------
+        Path
+            The file; ``load`` finds it by the name given, too.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
+        OSError
+            If the folder is missing, or the file cannot be written; an old one stays.
         """
         check_is_fitted(self)
         return save(self, path)
@@ -44,8 +52,7 @@ class Savable:
 
 def save(estimator: Any, path: str | Path) -> Path:
     """Write a fitted estimator; see ``Savable.save``."""
-    path = Path(path)
-    path = path if path.suffix else path.with_suffix(".safetensors")
+    path = _with_suffix(Path(path))
     learned, tensors = _learned(estimator)
     header = {
         "format": FORMAT,
@@ -86,8 +93,8 @@ def load(path: str | Path) -> Any:
     ValueError
         If the file is damaged or was not written by mixflow.
     """
-    path = Path(path)
-    if not path.exists():
+    path = next((p for p in (Path(path), _with_suffix(Path(path))) if p.is_file()), Path(path))
+    if not path.is_file():
         raise FileNotFoundError(f"no file {path}")
     try:
         tensors, text = read_file(path, NAME)
@@ -102,6 +109,11 @@ def load(path: str | Path) -> Any:
         f"{path} holds a {kind} of format {number}; this version reads {' and '.join(CLASSES)} of "
         f"format {FORMAT}"
     )
+
+
+def _with_suffix(path: Path) -> Path:
+    """Return the path with the files' suffix; a number's point, as in run_0.5, begins none."""
+    return path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)
 
 
 def _made(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Any:

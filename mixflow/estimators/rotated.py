@@ -17,8 +17,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from mixflow import basis
 from mixflow.estimators.base import log_posterior
-from mixflow.estimators.inputs import random_state_of
+from mixflow.estimators.inputs import as_input, random_state_of
 from mixflow.estimators.persistence import Savable
+from mixflow.validation import check_whole
 
 
 class RotatedBasisDensity(DensityMixin, Savable, BaseEstimator):
@@ -151,7 +152,7 @@ class RotatedBasisDensity(DensityMixin, Savable, BaseEstimator):
         ValueError
             If X has NaN, a constant feature, or fewer distinct samples than clusters.
         """
-        x = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        x = validate_data(self, as_input(X, "X"), dtype=np.float64, ensure_min_samples=2)
         scale = _scales(x)
         rng = random_state_of(self.random_state)
         label = self._cluster(x / scale, rng)
@@ -237,7 +238,7 @@ class RotatedBasisDensity(DensityMixin, Savable, BaseEstimator):
     def _log_joint(self, X: ArrayLike) -> np.ndarray:
         """Return log w_c + log p_c(x), (N, C)."""
         check_is_fitted(self)
-        x = validate_data(self, X, reset=False, dtype=np.float64)
+        x = validate_data(self, as_input(X, "X"), reset=False, dtype=np.float64)
         out = np.empty((len(x), len(self.weights_)))
         for c, transform in enumerate(self.transforms_):
             width = (self.high_[c] - self.low_[c]) / self.basis_weights_.shape[2]
@@ -272,8 +273,7 @@ class RotatedBasisDensity(DensityMixin, Savable, BaseEstimator):
             model with an integer ``random_state`` gives the same samples each time.
         """
         check_is_fitted(self)
-        if n_samples < 1:
-            raise ValueError(f"n_samples must be at least 1, got {n_samples}")
+        check_whole("n_samples", n_samples, 1)
         rng = random_state_of(self.random_state)
         counts = rng.multinomial(n_samples, self.weights_)
         generator = torch.Generator().manual_seed(int(rng.randint(2**31 - 1)))

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from torch import Tensor, nn
 
 from mixflow.estimators.base import checked_init
+from mixflow.estimators.inputs import as_input
 from mixflow.estimators.networks import posterior_cnn, posterior_mlp
 from mixflow.estimators.vmonf_parameters import VMoNFParameters
 from mixflow.mixtures import GenMM as GenMMCore
@@ -136,7 +137,7 @@ dtype, random_state, checkpoint, callback, verbose
         k = self.n_components
         if y is None:
             return np.full(n_samples, -1)
-        labels = column_or_1d(y, warn=True)
+        labels = column_or_1d(as_input(y, "y"), warn=True)
         if len(labels) != n_samples:
             raise ValueError(f"X has {n_samples} samples, but y has {len(labels)}")
         whole = labels.dtype.kind in "biu" or (
