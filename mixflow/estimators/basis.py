@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,11 +16,22 @@ from torch import Tensor
 
 from mixflow import basis
 from mixflow.basis.arrays import Array
-from mixflow.estimators.grids import as_numpy, cast, choose_bounds, judge_outside, warn_of_outliers
+from mixflow.estimators.grids import (
+    MOST_COMPONENTS,
+    as_numpy,
+    cast,
+    check_widths,
+    choose_bounds,
+    judge_outside,
+    warn_of_outliers,
+)
 from mixflow.estimators.inputs import as_input, random_state_of
 from mixflow.estimators.persistence import Savable
 from mixflow.modes import own_modes
 from mixflow.validation import as_floats, check_whole
+
+# What cannot change from one call of partial_fit to the next.
+GRID = ("n_components", "bounds", "trim", "min_range")
 
 
 class BasisDensity(DensityMixin, Savable, BaseEstimator):
@@ -100,7 +111,7 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
-        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "n_components": [Interval(Integral, 1, MOST_COMPONENTS, closed="both")],
         "sigma": [Interval(Real, 0, None, closed="neither"), StrOptions({"isj"})],
         "algorithm": [Options(Integral, {1, 2})],
         "step": [Interval(Real, 0, None, closed="neither")],
@@ -114,8 +125,11 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
         "min_range": [None, Interval(Real, 0, None, closed="neither")],
         "random_state": ["random_state"],
     }
-    # What save() stores as tensors.
-    _arrays = ("counts_", "weights_", "low_", "high_", "sigma_", "scales_", "n_outside_")
+    _axes: ClassVar[dict[str, str]] = {
+        **dict.fromkeys(("counts_", "weights_"), "D n"),
+        **dict.fromkeys(("low_", "high_", "sigma_", "scales_"), "D"),
+        "n_outside_": "D 2",
+    }
 
     def __init__(
         self,
@@ -167,7 +181,7 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
             If X has NaN, a constant feature without ``bounds`` or ``min_range``, or points
             outside the bounds with ``outside="raise"``.
         """
-        with own_modes(grad=False):
+        with own_modes(grad=False), self._fitting():
             return self._learn(X, first=True)
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -177,8 +191,11 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
         The first call sets the bounds, from its own samples unless ``bounds`` names them.
         Parameters and errors are those of :meth:`fit`.
         """
-        with own_modes(grad=False):
-            return self._learn(X, first=not hasattr(self, "counts_"))
+        first = not hasattr(self, "counts_")
+        if not first:
+            self._refuse_changes(GRID, "call fit to learn anew")
+        with own_modes(grad=False), self._fitting():
+            return self._learn(X, first=first)
 
     @own_modes(grad=False)
     def merge(self, *others: BasisDensity) -> BasisDensity:
@@ -192,6 +209,7 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
             If the grids differ.
         """
         check_is_fitted(self, "counts_")
+        self._refuse_changes(GRID, "call fit to learn anew")
         counts, outside, seen = self.counts_, self.n_outside_, self.n_samples_seen_
         for other in others:
             check_is_fitted(other, "counts_")
@@ -235,6 +253,7 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
     def _set(self, low: Array, high: Array, counts: Array, outside: Array, seen: int) -> None:
         """Set the learned state from counts; nothing changes when that fails."""
         sigma = self._sigma(counts, low)
+        check_widths(as_numpy(sigma), as_numpy(high - low) / self.n_components)
         weights = self._weights(counts, sigma, low)
         self.low_, self.high_, self.counts_, self.n_outside_ = low, high, counts, outside
         self.n_samples_seen_, self.weights_, self.sigma_ = seen, weights, sigma
@@ -290,6 +309,9 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
         return x
 
     # Use -------------------------------------------------------------------------------------
+
+    def _sizes(self) -> dict[str, int]:
+        return {"D": self.n_features_in_, "n": self.n_components}
 
     @property
     def means_(self) -> Any:

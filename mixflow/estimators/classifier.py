@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, check_X_y, column_or_1d
 from torch import Tensor
 
-from mixflow.estimators.base import Callback, log_posterior
+from mixflow.estimators.base import ARCHITECTURE, Callback, log_posterior
 from mixflow.estimators.em import EMEstimator
 from mixflow.estimators.inputs import as_input
 from mixflow.estimators.priors import class_priors
@@ -81,6 +81,11 @@ device, dtype, random_state, warm_start, checkpoint, callback, verbose
     """
 
     classes_: np.ndarray
+
+    _axes: ClassVar[dict[str, str]] = {
+        **EMEstimator._axes,
+        **dict.fromkeys(("classes_", "class_prior_", "_count_"), "C"),
+    }
 
     _parameter_constraints: dict[str, list[Any]] = {
         **EMEstimator._parameter_constraints,
@@ -163,13 +168,13 @@ device, dtype, random_state, warm_start, checkpoint, callback, verbose
         TrainingDiverged
             If the loss becomes NaN or infinite.
         """
-        with self._all_or_nothing():
+        with own_modes(grad=True), self._fitting():
             return self._fit(X, y, sample_weight)
 
     def _fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
     ) -> MixtureClassifier:
-        warm = self.warm_start and hasattr(self, "mixture_")
+        warm = self._goes_on()
         x, labels = self._validate_xy(X, y, reset=not warm)
         weight = self._validate_weight(sample_weight, x)
         self._check_blocks()
@@ -245,7 +250,9 @@ device, dtype, random_state, warm_start, checkpoint, callback, verbose
 
     def _best(self, em: EM, n_classes: int) -> GenMMCore:
         """Keep every class's restart of the best likelihood; its blocks share the weight."""
-        scores = em.group_log_likelihoods().view(n_classes, -1, self.n_blocks).mean(2)
+        each = em.group_log_likelihoods().nan_to_num(-torch.inf)
+        scores = each.view(n_classes, -1, self.n_blocks).mean(2)
+        self._check_scores(scores.amax(1))
         n_init, k = scores.shape[1], self._n_total()
         first = (torch.arange(n_classes, device=scores.device) * n_init + scores.argmax(1)) * k
         rows = (first[:, None] + torch.arange(k, device=scores.device)).flatten()
@@ -271,11 +278,12 @@ device, dtype, random_state, warm_start, checkpoint, callback, verbose
             If the label is there already, or ``priors`` is an array, which cannot know it.
         """
         check_is_fitted(self, "mixture_")
+        self._refuse_changes(ARCHITECTURE, "fit all classes anew")
         if label in self.classes_:
             raise ValueError(f"class {label!r} is there already; add_class takes new labels")
         if self.priors is not None and not isinstance(self.priors, str):
             raise ValueError("add_class needs priors=None or 'uniform', not an array")
-        with self._all_or_nothing():
+        with own_modes(grad=True), self._fitting():
             return self._add_class(self._validate_x(X, reset=False), label)
 
     def _add_class(self, x: np.ndarray, label: Any) -> MixtureClassifier:
@@ -302,6 +310,9 @@ device, dtype, random_state, warm_start, checkpoint, callback, verbose
         joint = in_chunks(self._bank_log_joint, x, SAMPLES)
         joint = joint.view(len(x), len(self.classes_), -1)
         return torch.logsumexp(joint, 2).double().cpu().numpy() - np.log(self.scale_).sum()
+
+    def _n_bank(self) -> int:
+        return len(self.classes_) * self._n_total()
 
     def _bank_log_joint(self, x: Tensor) -> Tensor:
         """Return log pi_k p_k(x) of the whole bank, (N, *event) -> (N, G K)."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
@@ -17,6 +19,8 @@ class MixtureDensity(DensityMixin, FlowEstimator):
     """Answer from ``mixture_`` and ``weights_``, in the units of X."""
 
     weights_: np.ndarray
+
+    _axes: ClassVar[dict[str, str]] = {**FlowEstimator._axes, "weights_": "K"}
 
     @own_modes(grad=False)
     def _log_joint(self, X: ArrayLike) -> np.ndarray:

@@ -14,6 +14,8 @@ from mixflow.validation import as_floats
 
 # Warn when the grid could be this much narrower without its outermost points.
 CROWDED = 0.6
+# A grid has at most so many cells: more are finer than any use, and fill the memory.
+MOST_COMPONENTS = 10**7
 # From a warning up to the caller of fit, past scikit-learn's wrapper.
 _LEVEL = 5
 
@@ -80,6 +82,25 @@ def _flat_message(feature: int, number: int, n_samples: int, named: bool) -> str
         "bounds=(low, high), give min_range, or leave such features out (scikit-learn's "
         "VarianceThreshold does)"
     )
+
+
+def check_widths(sigma: np.ndarray, width: np.ndarray) -> None:
+    """Raise ``ValueError`` where a point half a cell from a mean would have no finite density.
+
+    Parameters
+    ----------
+    sigma, width
+        Sds in cells, and widths of the cells, of equal shapes.
+    """
+    with np.errstate(all="ignore"):
+        nearest = -0.5 * (0.5 / sigma) ** 2 - np.log(sigma * width)
+    if not np.isfinite(nearest).all():
+        worst = tuple(np.argwhere(~np.isfinite(nearest))[0])
+        raise ValueError(
+            f"Gaussians of sd {sigma[worst]:.3g} cells of width {width[worst]:.3g} give points "
+            "between their means no finite density; take a larger sigma, or bring X to a scale "
+            "near 1"
+        )
 
 
 def judge_outside(outside: Any, n_samples: int, policy: str) -> None:

@@ -17,6 +17,7 @@ from mixflow.validation import refuse_dates, refuse_masks, unwrapped
 # Whole numbers further than this from the images of the fit, in its standard deviations, are
 # bytes given to a model of floats.
 FAR = 50.0
+LARGEST = 1e150
 
 
 class ScaledInput(BaseEstimator):
@@ -63,6 +64,7 @@ class ScaledInput(BaseEstimator):
 
     def _fit_scaler(self, x: np.ndarray, weight: np.ndarray) -> None:
         """Set ``location_`` and ``scale_`` (D,): per feature, or one pair for whole images."""
+        check_size(x)
         d = x.shape[1]
         self.location_, self.scale_ = np.zeros(d), np.ones(d)
         mean = np.average(x, axis=0, weights=weight)
@@ -155,6 +157,16 @@ def as_rows(x: Any, image_shape: Sequence[int] | None) -> Any:
     if x.shape[1:] != tuple(image_shape):
         raise ValueError(f"images must be {tuple(image_shape)}, got {x.shape[1:]}")
     return x.reshape(len(x), -1)
+
+
+def check_size(x: np.ndarray) -> None:
+    """Raise ``ValueError`` for numbers whose squares, summed over samples, overflow."""
+    most = float(np.abs(x).max())
+    if most > LARGEST:
+        raise ValueError(
+            f"X holds numbers up to {most:.3g}, whose squares overflow; divide it by a number so "
+            f"that none is beyond {LARGEST:g}"
+        )
 
 
 def check_scale(x: Any, *, location: float = 0.0, scale: float = 1.0) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -17,7 +17,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from mixflow import basis
 from mixflow.estimators.base import log_posterior
-from mixflow.estimators.inputs import as_input, random_state_of
+from mixflow.estimators.grids import MOST_COMPONENTS, check_widths
+from mixflow.estimators.inputs import as_input, check_size, random_state_of
 from mixflow.estimators.persistence import Savable
 from mixflow.validation import check_whole
 
@@ -92,7 +93,7 @@ class RotatedBasisDensity(DensityMixin, Savable, BaseEstimator):
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
-        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "n_components": [Interval(Integral, 1, MOST_COMPONENTS, closed="both")],
         "n_clusters": [Interval(Integral, 1, None, closed="left")],
         "rotation": [StrOptions({"pca", "ica", "none"})],
         "sigma": [Interval(Real, 0, None, closed="neither"), StrOptions({"silverman", "isj"})],
@@ -103,11 +104,10 @@ class RotatedBasisDensity(DensityMixin, Savable, BaseEstimator):
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
     }
-    # What save() stores as tensors.
-    _arrays = (
-        *("weights_", "locations_", "transforms_"),
-        *("basis_weights_", "sigma_", "low_", "high_"),
-    )
+    _axes: ClassVar[dict[str, str]] = {
+        **{"weights_": "C", "locations_": "C D", "transforms_": "C D D", "basis_weights_": "C D n"},
+        **dict.fromkeys(("sigma_", "low_", "high_"), "C D"),
+    }
 
     def __init__(
         self,
@@ -152,7 +152,12 @@ class RotatedBasisDensity(DensityMixin, Savable, BaseEstimator):
         ValueError
             If X has NaN, a constant feature, or fewer distinct samples than clusters.
         """
+        with self._fitting():
+            return self._fit(X)
+
+    def _fit(self, X: ArrayLike) -> RotatedBasisDensity:
         x = validate_data(self, as_input(X, "X"), dtype=np.float64, ensure_min_samples=2)
+        check_size(x)
         scale = _scales(x)
         rng = random_state_of(self.random_state)
         label = self._cluster(x / scale, rng)
@@ -164,6 +169,7 @@ class RotatedBasisDensity(DensityMixin, Savable, BaseEstimator):
         self.locations_, self.transforms_ = locations, transforms
         self.low_, self.high_ = lows, highs
         self.basis_weights_, self.sigma_ = self._learn(counts)
+        check_widths(self.sigma_, (highs - lows) / self.n_components)
         return self
 
     def _cluster(self, x: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
@@ -234,6 +240,9 @@ class RotatedBasisDensity(DensityMixin, Savable, BaseEstimator):
             )
 
     # Use -------------------------------------------------------------------------------------
+
+    def _sizes(self) -> dict[str, int]:
+        return {"C": self.n_clusters, "D": self.n_features_in_, "n": self.n_components}
 
     def _log_joint(self, X: ArrayLike) -> np.ndarray:
         """Return log w_c + log p_c(x), (N, C)."""

@@ -27,6 +27,8 @@ from mixflow.training.start import Start
 
 # Epochs between looks at the validation share.
 VALIDATE_EVERY = 5
+# Training samples whose scores are looked at when the fit ends.
+CHECKED = 4096
 
 
 class VMoNF(VMoNFParameters):
@@ -127,7 +129,7 @@ dtype, random_state, checkpoint, callback, verbose
         TrainingDiverged
             If the loss becomes NaN or infinite.
         """
-        with self._all_or_nothing():
+        with own_modes(grad=True), self._fitting():
             x = self._validate_x(X, reset=True)
             labels = self._validate_labels(y, len(x))
             self._fit_scaler(x, np.ones(len(x)))
@@ -158,6 +160,8 @@ dtype, random_state, checkpoint, callback, verbose
         seed = self._seed()
         rows, held_out = self._rows(labels, seed)
         init = checked_init(self.init, len(x), self.n_components)
+        if isinstance(init, str):
+            self._check_enough(len(rows), self.n_components)
         generator = torch.Generator("cpu").manual_seed(seed)
         self.model_ = self._build_model(self.n_components, generator)
         dtype = self._torch_dtype()
@@ -174,6 +178,7 @@ dtype, random_state, checkpoint, callback, verbose
         climbed.initialize(self._generator(seed + 1))
         self._run(climbed, seed, validate_every=None if held_out is None else VALIDATE_EVERY)
         self.model_.eval().requires_grad_(False)
+        self._check_scores(self.model_.elbo(tensor[:CHECKED]))
         if self.image_shape is None:
             self.model_.double()  # as GenMM: a sample's score is then the same in every batch
         weights = self.mixture_.log_weights
