@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,6 +31,8 @@ from mixflow.training import EM, Groups
 from mixflow.training.em_settings import MStep
 from mixflow.training.objective import OptimizerName
 from mixflow.training.schedules import Schedule, Temperature
+
+GroupsOf = Callable[[Tensor, int, Tensor], Groups]
 
 
 class MixtureClassifier(ClassifierMixin, EMEstimator):
@@ -214,9 +217,9 @@ device, dtype, random_state, warm_start, checkpoint, callback, verbose
         self._check_counts(codes[rows], self._n_each(), "to train on")
         times = self.n_blocks * (1 if init is None else self.n_init)
 
-        def groups(rows: np.ndarray) -> Groups:
+        def groups(rows: np.ndarray, divide: GroupsOf = Groups.by_label) -> Groups:
             labels, weights = torch.from_numpy(codes[rows]), torch.from_numpy(weight[rows])
-            return Groups.by_label(labels, n_classes, weights).repeat(times)
+            return divide(labels, n_classes, weights).repeat(times)
 
         em = self._train(
             self._unsettled() if init is None else self._new_mixture(n_classes * times, seed),
@@ -224,7 +227,9 @@ device, dtype, random_state, warm_start, checkpoint, callback, verbose
             groups(rows),
             seed=seed,
             init=init[rows] if isinstance(init, np.ndarray) else init,
-            validation=None if held_out is None else (x[held_out], groups(held_out)),
+            validation=(
+                None if held_out is None else (x[held_out], groups(held_out, Groups.of_some))
+            ),
         )
         self.mixture_ = self._best(em, n_classes)
 
@@ -234,11 +239,34 @@ device, dtype, random_state, warm_start, checkpoint, callback, verbose
         rows = np.arange(len(codes))
         if not self._stops_early(len(codes)):
             return rows, None
-        rows, held_out = train_test_split(
-            rows, test_size=self.validation_fraction, stratify=codes, random_state=seed
+        n_classes = len(self.classes_)
+        # A class with too few samples to share stays in training; the others are divided anew.
+        rare = np.bincount(codes, minlength=n_classes) < 2
+        while not rare.all():
+            kept, held_out = self._divided(rows[~rare[codes]], codes, seed)
+            kept = np.concatenate([kept, rows[rare[codes]]])
+            short = np.bincount(codes[held_out], minlength=n_classes) < 1
+            short |= np.bincount(codes[kept], minlength=n_classes) < self._n_each()
+            if not (short & ~rare).any():
+                return kept, held_out
+            rare |= short
+        warnings.warn(
+            "no class has samples to spare for a validation share: all train, and the last epoch "
+            "is kept",
+            stacklevel=6,  # up to the caller of fit
         )
-        self._check_counts(codes[held_out], 1, "to validate on (or early_stopping=False)")
-        return rows, held_out
+        return rows, None
+
+    def _divided(
+        self, rows: np.ndarray, codes: np.ndarray, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Divide rows of each class into those to train and to validate on: none, if too few."""
+        how = {"test_size": self.validation_fraction, "random_state": seed}
+        try:
+            kept, held_out = train_test_split(rows, stratify=codes[rows], **how)
+        except ValueError:  # fewer samples than classes
+            return rows, rows[:0]
+        return kept, held_out
 
     def _check_counts(self, codes: np.ndarray, least: int, purpose: str) -> None:
         counts = np.bincount(codes, minlength=len(self.classes_))

@@ -193,8 +193,10 @@ dtype, random_state, checkpoint, callback, verbose
         kept, held_out = self._hold_out(len(pool), seed)
         if held_out is None:
             return np.arange(len(labels)), None
-        rows = np.setdiff1d(np.arange(len(labels)), pool[held_out])
-        return rows, pool[held_out]
+        rare = np.setdiff1d(labels, labels[np.setdiff1d(np.arange(len(labels)), pool[held_out])])
+        held_out = pool[held_out][~np.isin(labels[pool[held_out]], rare)]  # no component loses all
+        rows = np.setdiff1d(np.arange(len(labels)), held_out)
+        return rows, held_out if len(held_out) else None
 
     def _start(self, x: Tensor, labels: np.ndarray, seed: int, init: str | np.ndarray) -> Tensor:
         flat = x.flatten(1).double().cpu().numpy()
