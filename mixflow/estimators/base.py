@@ -274,11 +274,17 @@ class FlowEstimator(Savable, ScaledInput):
         return self.mixture_
 
 
-def log_posterior(log_joint: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    """Normalise the rows of (N, K) by Bayes' rule; the prior (K,) where every density is 0."""
+def reachable(log_joint: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """Return log joint densities (N, K), the log prior (K,) in rows where every density is 0."""
     with np.errstate(divide="ignore"):  # a prior of 0
         impossible = np.isneginf(log_joint).all(axis=1, keepdims=True)
-        log_joint = np.where(impossible, np.log(prior), log_joint)
+        out: np.ndarray = np.where(impossible, np.log(prior), log_joint)
+        return out
+
+
+def log_posterior(log_joint: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """Normalise the rows of (N, K) by Bayes' rule; the prior (K,) where every density is 0."""
+    log_joint = reachable(log_joint, prior)
     out: np.ndarray = log_joint - np.logaddexp.reduce(log_joint, axis=1, keepdims=True)
     return out
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, DensityMixin, _fit_context
 from sklearn.utils._param_validation import Interval, Options, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from mixflow import basis
@@ -25,7 +25,7 @@ from mixflow.estimators.grids import (
     judge_outside,
     warn_of_outliers,
 )
-from mixflow.estimators.inputs import as_input, random_state_of
+from mixflow.estimators.inputs import as_input, checked, random_state_of
 from mixflow.estimators.persistence import Savable
 from mixflow.modes import own_modes
 from mixflow.validation import as_floats, check_whole
@@ -291,7 +291,7 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
         """Return X as a finite floating-point array or tensor (N, D)."""
         if not isinstance(X, Tensor):
             x = as_input(X, "X")
-            return validate_data(self, x, reset=reset, dtype=[np.float64, np.float32])
+            return checked(self, x, reset=reset, dtype=[np.float64, np.float32])
         x = X.detach()
         if x.ndim != 2 or not len(x) or not x.shape[1]:
             raise ValueError(f"X must be a tensor of shape (N, D), got {tuple(x.shape)}")

@@ -16,7 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, check_X_y, column_or_1d
 from torch import Tensor
 
-from mixflow.estimators.base import ARCHITECTURE, Callback, log_posterior
+from mixflow.estimators.base import ARCHITECTURE, Callback, log_posterior, reachable
 from mixflow.estimators.em import EMEstimator
 from mixflow.estimators.inputs import as_input
 from mixflow.estimators.priors import class_priors
@@ -32,6 +32,7 @@ from mixflow.training.em_settings import MStep
 from mixflow.training.objective import OptimizerName
 from mixflow.training.schedules import Schedule, Temperature
 
+KINDS = ((bool,), (int,), (int, float), (str,), (bytes,))  # labels that can stand together
 GroupsOf = Callable[[Tensor, int, Tensor], Groups]
 
 
@@ -303,16 +304,31 @@ device, dtype, random_state, warm_start, checkpoint, callback, verbose
         Raises
         ------
         ValueError
-            If the label is there already, or ``priors`` is an array, which cannot know it.
+            If the label is there already, or of another kind than the others: numbers stay
+            numbers, and text text. If ``priors`` is an array, which cannot know it.
         """
         check_is_fitted(self, "mixture_")
         self._refuse_changes(ARCHITECTURE, "fit all classes anew")
+        label = self._of_the_kind(label)
         if label in self.classes_:
             raise ValueError(f"class {label!r} is there already; add_class takes new labels")
         if self.priors is not None and not isinstance(self.priors, str):
             raise ValueError("add_class needs priors=None or 'uniform', not an array")
         with own_modes(grad=True), self._fitting():
             return self._add_class(self._validate_x(X, reset=False), label)
+
+    def _of_the_kind(self, label: Any) -> Any:
+        """Return the label as a plain value; raise ``ValueError`` unless it is like the others."""
+        known = self.classes_.tolist()
+        plain = label.item() if isinstance(label, np.generic) else label
+        kinds = [kind for kind in KINDS if all(type(value) in kind for value in known)]
+        fits = bool(kinds) and type(plain) in kinds[0] and plain == plain
+        if not fits:
+            raise ValueError(
+                f"label {label!r} is of another kind than the classes {known[:5]}; add_class takes "
+                f"one value of type {type(known[0]).__name__}"
+            )
+        return plain
 
     def _add_class(self, x: np.ndarray, label: Any) -> MixtureClassifier:
         before, classes, count = self.mixture_, self.classes_, self._count_
@@ -369,8 +385,11 @@ device, dtype, random_state, warm_start, checkpoint, callback, verbose
         return np.exp(self.predict_log_proba(X))
 
     def predict(self, X: ArrayLike) -> np.ndarray:
-        """Return the most probable class: (N, D) -> (N,)."""
-        joint = self._log_joint(X)
+        """Return the most probable class: (N, D) -> (N,).
+
+        Where every density is 0 that is the class of the largest prior, as in ``predict_proba``.
+        """
+        joint = reachable(self._log_joint(X), self.class_prior_)
         return self.classes_[joint.argmax(axis=1)]
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:

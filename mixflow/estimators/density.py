@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import DensityMixin
 from sklearn.utils.validation import check_is_fitted
 
-from mixflow.estimators.base import FlowEstimator, log_posterior
+from mixflow.estimators.base import FlowEstimator, log_posterior, reachable
 from mixflow.modes import own_modes
 from mixflow.validation import as_labels, as_real, as_whole_numbers, check_whole
 
@@ -38,7 +38,7 @@ class MixtureDensity(DensityMixin, FlowEstimator):
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Return the most responsible component: (N, D) -> (N,)."""
-        return self._log_joint(X).argmax(axis=1)
+        return reachable(self._log_joint(X), self.weights_).argmax(axis=1)
 
     def fit_predict(self, X: ArrayLike, y: None = None) -> np.ndarray:
         """Fit, and return ``predict(X)``."""

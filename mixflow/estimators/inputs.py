@@ -45,9 +45,7 @@ class ScaledInput(BaseEstimator):
             check_scale(x, location=self.location_[0], scale=self.scale_[0])
         elif self.image_shape is not None and not self.standardize:
             check_scale(x)
-        x = validate_data(
-            self, x, reset=reset, dtype=np.float64, ensure_min_samples=2 if reset else 1
-        )
+        x = checked(self, x, reset=reset, dtype=np.float64, ensure_min_samples=2 if reset else 1)
         if self.image_shape is not None and x.shape[1] != int(np.prod(self.image_shape)):
             raise ValueError(
                 f"image_shape {tuple(self.image_shape)} does not fit {x.shape[1]} features; give "
@@ -83,7 +81,10 @@ class ScaledInput(BaseEstimator):
             self.location_, self.scale_ = mean, sd
 
     def _to_tensor(self, x: np.ndarray, dtype: torch.dtype) -> Tensor:
-        scaled = (x - self.location_) / self.scale_
+        # Finite numbers stay so, in this dtype too: what is further out is as impossible.
+        most = torch.finfo(dtype).max
+        with np.errstate(over="ignore"):
+            scaled = ((x - self.location_) / self.scale_).clip(-most, most)
         shape = (len(x), *self._event_shape())
         return torch.as_tensor(scaled, dtype=dtype, device=self._torch_device()).reshape(shape)
 
@@ -119,6 +120,13 @@ def as_input(values: Any, name: str) -> Any:
     values = unwrapped(values)
     refuse_dates(values, name)
     return values
+
+
+def checked(estimator: BaseEstimator, x: Any, **settings: Any) -> np.ndarray:
+    """Return what scikit-learn's ``validate_data`` does, also where the sum of X overflows."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        out: np.ndarray = validate_data(estimator, x, **settings)
+        return out
 
 
 def random_state_of(random_state: Any) -> np.random.RandomState:

@@ -13,12 +13,12 @@ from sklearn.base import BaseEstimator, DensityMixin, _fit_context
 from sklearn.cluster import KMeans
 from sklearn.decomposition import FastICA
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from mixflow import basis
-from mixflow.estimators.base import log_posterior
+from mixflow.estimators.base import log_posterior, reachable
 from mixflow.estimators.grids import MOST_COMPONENTS, check_widths
-from mixflow.estimators.inputs import as_input, check_size, random_state_of
+from mixflow.estimators.inputs import as_input, check_size, checked, random_state_of
 from mixflow.estimators.persistence import Savable
 from mixflow.validation import check_whole
 
@@ -156,7 +156,7 @@ class RotatedBasisDensity(DensityMixin, Savable, BaseEstimator):
             return self._fit(X)
 
     def _fit(self, X: ArrayLike) -> RotatedBasisDensity:
-        x = validate_data(self, as_input(X, "X"), dtype=np.float64, ensure_min_samples=2)
+        x = checked(self, as_input(X, "X"), dtype=np.float64, ensure_min_samples=2)
         check_size(x)
         scale = _scales(x)
         rng = random_state_of(self.random_state)
@@ -247,7 +247,7 @@ class RotatedBasisDensity(DensityMixin, Savable, BaseEstimator):
     def _log_joint(self, X: ArrayLike) -> np.ndarray:
         """Return log w_c + log p_c(x), (N, C)."""
         check_is_fitted(self)
-        x = validate_data(self, as_input(X, "X"), reset=False, dtype=np.float64)
+        x = checked(self, as_input(X, "X"), reset=False, dtype=np.float64)
         out = np.empty((len(x), len(self.weights_)))
         for c, transform in enumerate(self.transforms_):
             width = (self.high_[c] - self.low_[c]) / self.basis_weights_.shape[2]
@@ -266,7 +266,7 @@ class RotatedBasisDensity(DensityMixin, Savable, BaseEstimator):
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Return the most responsible cluster: (N, D) -> (N,)."""
-        return self._log_joint(X).argmax(axis=1)
+        return reachable(self._log_joint(X), self.weights_).argmax(axis=1)
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Return the clusters' responsibilities: (N, D) -> (N, C)."""
