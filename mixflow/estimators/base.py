@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
@@ -195,6 +196,11 @@ class FlowEstimator(Savable, ScaledInput):
                 ConvergenceWarning,
                 stacklevel=3,
             )
+
+    def _say(self, what: str) -> None:
+        """Tell a user who asked for progress what comes before the first step."""
+        if self.verbose:
+            print(f"{type(self).__name__}: {what} ...", file=sys.stderr, flush=True)
 
     def _check_scores(self, scores: torch.Tensor) -> None:
         """Raise ``TrainingDiverged`` unless all scores of training samples are finite."""

@@ -19,6 +19,7 @@ from mixflow.basis.arrays import Array
 from mixflow.estimators.grids import (
     MOST_COMPONENTS,
     as_numpy,
+    at_least_spacing,
     cast,
     check_widths,
     choose_bounds,
@@ -86,6 +87,9 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
         Bounds of the grid, shape (D,).
     counts_
         Points per cell, (D, n) int64: all that was learned.
+    spacing_
+        With ``sigma="isj"``, how far apart rounded values lie in units of X, (D,), no less than
+        which bandwidths are; 0 where values do not recur.
     n_outside_
         Points below and above the bounds, (D, 2).
     n_samples_seen_, n_features_in_
@@ -232,12 +236,15 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
     def _learn(self, X: Any, *, first: bool) -> BasisDensity:
         x = self._validate(X, reset=first)
         if first:
-            low, high = choose_bounds(x, self.bounds, trim=self.trim, min_range=self.min_range)
+            low, high = choose_bounds(
+                x, self.bounds, trim=self.trim, min_range=self.min_range, name=self._feature
+            )
+            self.spacing_ = self._spacings(x)
         else:
             x, low, high = cast(x, self.low_), self.low_, self.high_
         counts, outside = basis.bin_counts(x, low, high, self.n_components)
         if not isinstance(self.bounds, str):  # robust ones are meant to leave points out
-            judge_outside(outside, len(x), self.outside)
+            judge_outside(outside, len(x), self.outside, self._feature)
         if self.outside == "clip":
             counts[:, 0] += outside[:, 0]
             counts[:, -1] += outside[:, 1]
@@ -247,30 +254,39 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
             seen += self.n_samples_seen_
         self._set(low, high, counts, outside, seen)
         if first and self.bounds is None:
-            warn_of_outliers(counts, self.trim)
+            warn_of_outliers(counts, self.trim, self._feature)
         return self
 
     def _set(self, low: Array, high: Array, counts: Array, outside: Array, seen: int) -> None:
         """Set the learned state from counts; nothing changes when that fails."""
-        sigma = self._sigma(counts, low)
-        check_widths(as_numpy(sigma), as_numpy(high - low) / self.n_components)
+        width = (high - low) / self.n_components
+        sigma = self._sigma(counts, width)
+        check_widths(as_numpy(sigma), as_numpy(width))
         weights = self._weights(counts, sigma, low)
         self.low_, self.high_, self.counts_, self.n_outside_ = low, high, counts, outside
         self.n_samples_seen_, self.weights_, self.sigma_ = seen, weights, sigma
         self.scales_ = sigma * self._width()
 
-    def _sigma(self, counts: Any, like: Any) -> Any:
+    def _spacings(self, x: Any) -> np.ndarray:
+        """Return how far apart rounded values lie, (D,), where a rule chooses bandwidths."""
+        if isinstance(self.sigma, str):
+            return basis.spacings(as_numpy(x))
+        return np.zeros(x.shape[1])
+
+    def _sigma(self, counts: Any, width: Any) -> Any:
         """Return the sd in cells, (D,), in the dtype of the bounds."""
         if isinstance(self.sigma, str):
-            sigma = basis.isj_sigma(counts) * (self.widen if self.em_steps else 1.0)
+            cells = self.spacing_ / as_numpy(width)
+            sigma = at_least_spacing(as_numpy(basis.isj_sigma(counts)), cells, self._feature)
+            sigma = sigma * (self.widen if self.em_steps else 1.0)
         else:
             sigma = np.full(len(counts), float(self.sigma))
-        return cast(sigma, like)
+        return cast(sigma, width)
 
     def _weights(self, counts: Any, sigma: Any, like: Any) -> Any:
         empty = np.flatnonzero(as_numpy(counts.sum(1)) == 0)
         if len(empty):
-            raise ValueError(f"no point of feature {empty[0]} lies within its bounds")
+            raise ValueError(f"no point of {self._feature(int(empty[0]))} lies within its bounds")
         counts = cast(counts, like)
         if self.algorithm == 2:
             weights = basis.nearest_weights(counts, step=self.step)
@@ -370,6 +386,7 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
     def sample(self, n_samples: int = 1) -> Any:
         """Draw samples (n_samples, D), every feature on its own.
 
+        After ``set_output(transform="pandas")`` they come as a data frame.
         A fitted model with an integer ``random_state`` gives the same samples each time.
         """
         check_is_fitted(self, "counts_")
@@ -378,7 +395,7 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
         seed = int(random_state_of(self.random_state).randint(2**31 - 1))
         generator = torch.Generator(device).manual_seed(seed)
         u = basis.sample(n_samples, self.weights_, self.sigma_, generator=generator)
-        return self.low_ + self._width() * u
+        return self._framed(self.low_ + self._width() * u)
 
     @own_modes(grad=False)
     def loss(self, cdf: Callable[[Any], Any]) -> Any:

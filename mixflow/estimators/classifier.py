@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -26,7 +25,7 @@ from mixflow.flows.vector import Mixing
 from mixflow.mixtures import GenMM as GenMMCore
 from mixflow.mixtures.base import in_chunks
 from mixflow.mixtures.latmm import PrecisionPrior
-from mixflow.modes import own_modes
+from mixflow.modes import own_modes, warn_caller
 from mixflow.training import EM, Groups
 from mixflow.training.em_settings import MStep
 from mixflow.training.objective import OptimizerName
@@ -251,10 +250,9 @@ device, dtype, random_state, warm_start, checkpoint, callback, verbose
             if not (short & ~rare).any():
                 return kept, held_out
             rare |= short
-        warnings.warn(
+        warn_caller(
             "no class has samples to spare for a validation share: all train, and the last epoch "
-            "is kept",
-            stacklevel=6,  # up to the caller of fit
+            "is kept"
         )
         return rows, None
 

@@ -55,14 +55,15 @@ class MixtureDensity(DensityMixin, FlowEstimator):
         Returns
         -------
         X, labels
-            Samples (n_samples, D), grouped by component, and their components (n_samples,).
+            Samples (n_samples, D), grouped by component, and their components (n_samples,); after
+            ``set_output(transform="pandas")`` X is a data frame.
             A fitted model with an integer ``random_state`` gives the same samples each time.
         """
         check_is_fitted(self, "mixture_")
         check_whole("n_samples", n_samples, 1)
         generator = torch.Generator(self.mixture_.log_weights.device).manual_seed(self._seed())
         x, labels = self.mixture_.sample(n_samples, generator)
-        return self._from_tensor(x), labels.cpu().numpy()
+        return self._framed(self._from_tensor(x)), labels.cpu().numpy()
 
     def bic(self, X: ArrayLike) -> float:
         """Return the Bayesian information criterion on X (lower is better)."""
@@ -93,7 +94,8 @@ class MixtureDensity(DensityMixin, FlowEstimator):
             raise ValueError(f"Z must have shape (N, {self.n_features_in_}), got {latents.shape}")
         weights = self.mixture_.log_weights
         z = torch.as_tensor(latents, dtype=weights.dtype, device=weights.device)
-        return self._from_tensor(self.mixture_.decode(z, self._components(labels, len(z))))
+        x = self.mixture_.decode(z, self._components(labels, len(z)))
+        return self._framed(self._from_tensor(x))
 
     def _components(self, labels: ArrayLike, n_samples: int) -> torch.Tensor:
         named = as_labels(labels, "labels", n_samples)

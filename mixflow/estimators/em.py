@@ -129,6 +129,7 @@ class EMEstimator(EMParameters):
     ) -> Tensor:
         if not isinstance(init, str):
             return torch.from_numpy(init)[groups.index]
+        self._say(f"{init} start on {len(x)} samples")
         return start_responsibilities(
             x.flatten(1).double().cpu().numpy(),
             groups,

@@ -9,6 +9,8 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
+from sklearn.utils._set_output import ADAPTERS_MANAGER, _get_output_config
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 # What other libraries call parameters of ours.
 ELSEWHERE = {
@@ -43,6 +45,34 @@ class Fitting(BaseEstimator):
             if name.partition("__")[0] not in known:
                 raise ValueError(_unknown(type(self).__name__, name, known))
         return super().set_params(**params)
+
+    def _feature(self, d: int) -> str:
+        """Return what messages call a feature: its column's name, or its number."""
+        names = getattr(self, "feature_names_in_", None)
+        return f"feature {d}" if names is None else f"column {names[d]!r}"
+
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Choose how samples come: "default" for arrays, "pandas" or "polars" for data frames.
+
+        As scikit-learn's transformers have it, whose ``set_config(transform_output=...)`` counts
+        here too. None changes nothing.
+        """
+        if transform is not None:
+            self._sklearn_output_config = {"transform": transform}
+        return self
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the names of the columns of samples: those of X, or x0, x1, ..."""
+        check_is_fitted(self, "n_features_in_")
+        return np.asarray(_check_feature_names_in(self, input_features))
+
+    def _framed(self, x: Any) -> Any:
+        """Return samples (N, D) as ``set_output`` asks: an array, or a frame with named columns."""
+        wanted = _get_output_config("transform", self)["dense"]
+        if wanted == "default" or not isinstance(x, np.ndarray) or x.ndim != 2:
+            return x
+        container = ADAPTERS_MANAGER.adapters[wanted]
+        return container.create_container(x, x, columns=self.get_feature_names_out())
 
     @contextmanager
     def _fitting(self) -> Iterator[None]:

@@ -77,7 +77,7 @@ betas, weight_decay, clip_norm, clip_value
         Called after every epoch with the estimator and the epoch; a dict that it returns joins
         ``history_``.
     verbose
-        1 shows a progress bar with the remaining time when a fit takes over 5 seconds.
+        1 says when the start begins, and shows a progress bar with the remaining time.
 
     Attributes
     ----------

@@ -12,6 +12,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
 from torch import Tensor
 
+from mixflow.estimators.advice import warn_of_table
+from mixflow.estimators.fitting import Fitting
 from mixflow.validation import refuse_dates, refuse_masks, unwrapped
 
 # Whole numbers further than this from the images of the fit, in its standard deviations, are
@@ -20,7 +22,7 @@ FAR = 50.0
 LARGEST = 1e150
 
 
-class ScaledInput(BaseEstimator):
+class ScaledInput(Fitting):
     """Check samples, or images, and bring them to the scale that flows are fitted on.
 
     Attributes
@@ -73,12 +75,14 @@ class ScaledInput(BaseEstimator):
         constant = np.flatnonzero(~(sd > tiny))
         if len(constant) and (self.standardize or self.noise == 0):
             raise ValueError(
-                f"feature {constant[0]} is constant ({len(constant)} in all): its density is "
-                "infinite. Leave such features out (scikit-learn's VarianceThreshold does), or "
+                f"{self._feature(constant[0])} is constant ({len(constant)} in all): its density "
+                "is infinite. Leave such features out (scikit-learn's VarianceThreshold does), or "
                 "give noise > 0 with standardize=False"
             )
         if self.standardize:
             self.location_, self.scale_ = mean, sd
+        if self.image_shape is None and self.noise == 0:
+            warn_of_table(x, self._feature)
 
     def _to_tensor(self, x: np.ndarray, dtype: torch.dtype) -> Tensor:
         # Finite numbers stay so, in this dtype too: what is further out is as impossible.

@@ -16,6 +16,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from mixflow import basis
+from mixflow.estimators.advice import warn_of_table
 from mixflow.estimators.base import log_posterior, reachable
 from mixflow.estimators.grids import MOST_COMPONENTS, check_widths
 from mixflow.estimators.inputs import as_input, check_size, checked, random_state_of
@@ -158,19 +159,39 @@ class RotatedBasisDensity(DensityMixin, Savable, BaseEstimator):
     def _fit(self, X: ArrayLike) -> RotatedBasisDensity:
         x = checked(self, as_input(X, "X"), dtype=np.float64, ensure_min_samples=2)
         check_size(x)
-        scale = _scales(x)
+        scale = self._scales(x)
+        warn_of_table(x, self._feature)
         rng = random_state_of(self.random_state)
         label = self._cluster(x / scale, rng)
         parts = [self._bin(x[label == c], scale, rng) for c in range(self.n_clusters)]
         n_points = np.bincount(label)
         self._warn_of_small(n_points, x.shape[1])
         self.weights_ = n_points / len(x)
-        locations, transforms, lows, highs, counts = (np.stack(p) for p in zip(*parts, strict=True))
+        locations, transforms, lows, highs, counts, least = (
+            np.stack(p) for p in zip(*parts, strict=True)
+        )
         self.locations_, self.transforms_ = locations, transforms
         self.low_, self.high_ = lows, highs
-        self.basis_weights_, self.sigma_ = self._learn(counts)
+        self.basis_weights_, self.sigma_ = self._learn(counts, least)
         check_widths(self.sigma_, (highs - lows) / self.n_components)
         return self
+
+    def _scales(self, x: np.ndarray) -> np.ndarray:
+        """Return the sd of every feature, (D,).
+
+        Raises
+        ------
+        ValueError
+            If one is constant.
+        """
+        sd: np.ndarray = x.std(axis=0)
+        constant = np.flatnonzero(~(sd > 100 * np.finfo(float).eps * np.abs(x).max(axis=0)))
+        if len(constant):
+            raise ValueError(
+                f"{self._feature(constant[0])} is constant ({len(constant)} in all): its density "
+                "is infinite; leave such features out (scikit-learn's VarianceThreshold does)"
+            )
+        return sd
 
     def _cluster(self, x: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
         """Return the cluster of every sample, (N,); none is empty."""
@@ -191,7 +212,7 @@ class RotatedBasisDensity(DensityMixin, Savable, BaseEstimator):
     def _bin(
         self, x: np.ndarray, scale: np.ndarray, rng: np.random.RandomState
     ) -> tuple[np.ndarray, ...]:
-        """Return location, transform, bounds and counts (D, n) of one cluster (M, D)."""
+        """Return location, transform, bounds, counts (D, n) and least sds of a cluster (M, D)."""
         location = x.mean(axis=0)
         transform = self._transform((x - location) / scale, rng) / scale
         z = (x - location) @ transform.T
@@ -200,9 +221,26 @@ class RotatedBasisDensity(DensityMixin, Savable, BaseEstimator):
         missing = np.maximum(1 - (high - low), 0) / 2
         low, high = low - missing, high + missing
         counts, _ = basis.bin_counts(z, low, high, self.n_components)
-        return location, transform, low, high, counts
+        return (
+            location,
+            transform,
+            low,
+            high,
+            counts,
+            self._least(z, (high - low) / counts.shape[1]),
+        )
 
-    def _learn(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _least(self, z: np.ndarray, width: np.ndarray) -> np.ndarray:
+        """Return the least sd of the Gaussians in cells, (D,), of coordinates (M, D).
+
+        Coordinates whose points have less than ``min_scale``, sd 1 in z, have that with it; rounded
+        ones, where no rotation mixes them and a rule chooses bandwidths, show no gaps.
+        """
+        missing: np.ndarray = np.sqrt(np.maximum(1 - z.var(axis=0), 0))
+        gaps = basis.spacings(z) if isinstance(self.sigma, str) else np.zeros_like(missing)
+        return np.maximum(missing, gaps) / width
+
+    def _learn(self, counts: np.ndarray, least: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return basis weights (C, D, n) and sds in cells (C, D) from counts (C, D, n)."""
         flat = counts.reshape(-1, counts.shape[2])
         if isinstance(self.sigma, str):
@@ -210,6 +248,7 @@ class RotatedBasisDensity(DensityMixin, Savable, BaseEstimator):
             sigma = rule(flat) * (self.widen if self.em_steps else 1.0)
         else:
             sigma = np.full(len(flat), float(self.sigma))
+        sigma = np.maximum(sigma, least.ravel())
         weights = basis.nearest_weights(flat)
         if self.em_steps:
             weights = basis.em_weights(weights, flat, sigma, n_steps=self.em_steps)
@@ -279,7 +318,8 @@ class RotatedBasisDensity(DensityMixin, Savable, BaseEstimator):
         -------
         X, labels
             Samples (n_samples, D), grouped by cluster, and their clusters (n_samples,). A fitted
-            model with an integer ``random_state`` gives the same samples each time.
+            model with an integer ``random_state`` gives the same samples each time. After
+            ``set_output(transform="pandas")`` X is a data frame.
         """
         check_is_fitted(self)
         check_whole("n_samples", n_samples, 1)
@@ -287,28 +327,10 @@ class RotatedBasisDensity(DensityMixin, Savable, BaseEstimator):
         counts = rng.multinomial(n_samples, self.weights_)
         generator = torch.Generator().manual_seed(int(rng.randint(2**31 - 1)))
         parts = [self._sample_of(c, int(n), generator) for c, n in enumerate(counts) if n]
-        return np.concatenate(parts), np.repeat(np.arange(len(counts)), counts)
+        return self._framed(np.concatenate(parts)), np.repeat(np.arange(len(counts)), counts)
 
     def _sample_of(self, c: int, n_samples: int, generator: torch.Generator) -> np.ndarray:
         width = (self.high_[c] - self.low_[c]) / self.basis_weights_.shape[2]
         u = basis.sample(n_samples, self.basis_weights_[c], self.sigma_[c], generator=generator)
         z = self.low_[c] + width * u
         return np.asarray(self.locations_[c] + np.linalg.solve(self.transforms_[c], z.T).T)
-
-
-def _scales(x: np.ndarray) -> np.ndarray:
-    """Return the sd of every feature, (D,).
-
-    Raises
-    ------
-    ValueError
-        If one is constant.
-    """
-    sd: np.ndarray = x.std(axis=0)
-    constant = np.flatnonzero(~(sd > 100 * np.finfo(float).eps * np.abs(x).max(axis=0)))
-    if len(constant):
-        raise ValueError(
-            f"feature {constant[0]} is constant ({len(constant)} in all): its density is "
-            "infinite; leave such features out (scikit-learn's VarianceThreshold does)"
-        )
-    return sd

@@ -199,6 +199,7 @@ dtype, random_state, checkpoint, callback, verbose
         return rows, held_out if len(held_out) else None
 
     def _start(self, x: Tensor, labels: np.ndarray, seed: int, init: str | np.ndarray) -> Tensor:
+        self._say(f"{init if isinstance(init, str) else 'given'} start on {len(x)} samples")
         flat = x.flatten(1).double().cpu().numpy()
         k, n_known = self.n_components, len(np.unique(labels[labels >= 0]))
         if isinstance(init, str) and init == "auto":

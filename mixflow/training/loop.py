@@ -103,9 +103,7 @@ class _Run:
         n_epochs, per_epoch = self.settings.max_epochs, self.objective.steps_per_epoch
         start = self.state.epoch * per_epoch + self.state.step
         silent = not self.settings.progress
-        with tqdm(
-            total=n_epochs * per_epoch, initial=start, delay=5, disable=silent, unit="step"
-        ) as bar:
+        with tqdm(total=n_epochs * per_epoch, initial=start, disable=silent, unit="step") as bar:
             while self.state.epoch < n_epochs and not self._patience_lost() and not stop.is_set():
                 self._epoch(bar, stop)
         interrupted = stop.is_set() and self.state.epoch < n_epochs
