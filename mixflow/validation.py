@@ -71,8 +71,9 @@ def refuse_dates(values: Any, name: str) -> None:
         for value in values[0] if row else values[:1]:
             refuse_dates(value, name)
     columns = getattr(values, "columns", None)
-    dtypes = getattr(values, "dtype", None) if columns is None else getattr(values, "dtypes", ())
-    kinds = [dtypes] if columns is None else list(dtypes)
+    kinds: list[Any] = [getattr(values, "dtype", None)]
+    if columns is not None:
+        kinds = list(getattr(values, "dtypes", ()))
     dated = [i for i, kind in enumerate(kinds) if _is_date(kind)]
     if dated or isinstance(values, DATES):
         where = "" if columns is None else f" in column {columns[dated[0]]!r}"

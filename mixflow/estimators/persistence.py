@@ -6,7 +6,7 @@ import io
 import json
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ class Savable(Fitting):
     """Give fitted estimators a method ``save``; :func:`mixflow.load` reads what it writes."""
 
     # The axes of what was learned beside a module, by the letters of ``check_axes``.
-    _axes: dict[str, str]
+    _axes: ClassVar[dict[str, str]]
 
     def save(self, path: str | Path) -> Path:
         """Write the fitted estimator to one safetensors file, config in its header.

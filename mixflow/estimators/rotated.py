@@ -236,7 +236,10 @@ class RotatedBasisDensity(DensityMixin, Savable, BaseEstimator):
         Coordinates whose points have less than ``min_scale``, sd 1 in z, have that with it; rounded
         ones, where no rotation mixes them and a rule chooses bandwidths, show no gaps.
         """
-        missing: np.ndarray = np.sqrt(np.maximum(1 - z.var(axis=0), 0))
+        # Clusters of so few points have no extent in most directions whatever the data are; the
+        # density there is as narrow as ever, and ``fit`` warns of them.
+        small = self.n_clusters > 1 and len(z) <= z.shape[1]
+        missing = np.zeros(z.shape[1]) if small else np.sqrt(np.maximum(1 - z.var(axis=0), 0))
         gaps = basis.spacings(z) if isinstance(self.sigma, str) else np.zeros_like(missing)
         return np.maximum(missing, gaps) / width
 

@@ -57,7 +57,8 @@ class VMoNF(nn.Module):
     def log_q(self, x: Tensor) -> Tensor:
         """Return log q(c | x), a softmax at the temperature: (N, *event) -> (N, K)."""
         size = max(1, self.mixture.chunk * self.n_components)
-        logits = in_chunks(self.network, x.clamp(-FURTHEST, FURTHEST), size)
+        near = x if self.training else x.clamp(-FURTHEST, FURTHEST)
+        logits = in_chunks(self.network, near, size)
         if logits.shape != (len(x), self.n_components):
             raise ValueError(
                 f"the network must give logits of shape {(len(x), self.n_components)}, got "
