@@ -21,6 +21,8 @@ ELSEWHERE = {
     "n_iter": "max_epochs",
     "seed": "random_state",
 }
+# Parameters that say nothing of what was fitted: where it ran, what was told, what sample draws.
+AROUND = ("callback", "checkpoint", "device", "random_state", "verbose")
 TOO_LARGE = "alloc"  # in what torch and NumPy say of memory that they cannot have
 
 
@@ -86,6 +88,11 @@ class Fitting(BaseEstimator):
             if isinstance(error, RuntimeError | MemoryError) and TOO_LARGE in str(error):
                 raise MemoryError(_too_large(self, error)) from error
             raise
+
+    def _kept_params(self) -> dict[str, Any]:
+        """Return the parameters of the fit, those of ``AROUND`` as they are now."""
+        now = {n: v for n, v in self.get_params(deep=False).items() if n in AROUND}
+        return {**self._fitted_params, **now}
 
     def _refuse_changes(self, names: tuple[str, ...], remedy: str) -> None:
         """Raise ``ValueError`` for parameters that are no longer those of the fit."""

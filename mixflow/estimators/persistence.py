@@ -33,7 +33,8 @@ class Savable(Fitting):
     def save(self, path: str | Path) -> Path:
         """Write the fitted estimator to one safetensors file, config in its header.
 
-        The parameters are those of the fit, whatever was set since. The file is read back, and
+        The parameters are those of the fit, whatever was set since, but for ``random_state`` and
+        others that describe no model. The file is read back, and
         takes the place of an old one only when it gives the same estimator.
 
         Parameters
@@ -67,7 +68,7 @@ def save(estimator: Any, path: str | Path) -> Path:
     """Write a fitted estimator; see ``Savable.save``."""
     path = _with_suffix(Path(path))
     learned, tensors = _learned(estimator)
-    params = estimator._fitted_params
+    params = estimator._kept_params()
     header = {
         "format": FORMAT,
         "class": type(estimator).__name__,

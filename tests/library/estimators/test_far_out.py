@@ -54,5 +54,3 @@ def test_a_sample_that_is_no_number_keeps_nan():
     mixture = GenMMCore(VectorFlow(2, 3))
     x = torch.tensor([[0.0, 1.0, 2.0], [torch.nan, 0.0, 0.0]])
     assert mixture.log_prob(x).isnan().tolist() == [False, True]
-
-

@@ -86,6 +86,14 @@ def test_a_saved_model_is_the_one_that_was_fitted(fitted, tmp_path, name):
         assert (other.score_samples(X) == expected).all()
 
 
+def test_what_is_around_a_fit_is_saved_as_it_is_now(tmp_path):
+    model = GenMM(2, checkpoint=tmp_path / "a", callback=lambda *_: None, **SMALL).fit(X)
+    model.set_params(checkpoint=None, callback=None, random_state=7)
+    other = load(model.save(tmp_path / "m"))
+    assert other.get_params() == model.get_params()
+    assert (other.sample(3)[0] == model.sample(3)[0]).all()
+
+
 def test_a_model_that_was_broken_by_hand_is_not_written(tmp_path):
     model = GenMM(2, **SMALL).fit(X)
     path = model.save(tmp_path / "a")
