@@ -47,6 +47,9 @@ def open_atomically(path: Path) -> Iterator[BufferedRandom]:
     OSError
         If the folder is missing, or the disk is full or not writable; the old file stays.
     """
+    if not path.parent.is_dir():
+        make = "make the folder first: there is none of this name"
+        raise FileNotFoundError(errno.ENOENT, make, str(path.parent))
     sweep(path.parent, glob.escape(path.name))
     handle, temporary = _locked_temporary(path)
     try:

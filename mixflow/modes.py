@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 
+INSIDE = ("mixflow", "sklearn", "contextlib")
 _FILTERS = threading.Lock()
 
 
@@ -32,6 +34,14 @@ def own_modes(*, grad: bool) -> Iterator[None]:
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
         yield
+
+
+def warn_caller(message: str) -> None:
+    """Warn at the line, outside of the library and of scikit-learn, that led here."""
+    level, frame = 2, sys._getframe(1)  # 1 is this function
+    while frame.f_back and frame.f_globals.get("__name__", "").split(".")[0] in INSIDE:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, stacklevel=level)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from mixflow.basis.bounds import bulk_share, range_bounds, robust_bounds
 from mixflow.basis.density import cdf, cell_masses, log_prob, quantile, sample
 from mixflow.basis.learning import em_weights, nearest_weights, region_kernel, region_weights
 from mixflow.basis.loss import basis_loss, mass_loss
+from mixflow.basis.spacing import spacings
 
 __all__ = [
     "LEAST_SIGMA",
@@ -32,4 +33,5 @@ __all__ = [
     "robust_bounds",
     "sample",
     "silverman_sigma",
+    "spacings",
 ]

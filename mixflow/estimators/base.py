@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -23,19 +23,30 @@ from mixflow.flows import Bijection, Chain, Glow, GlowLevel, Shared, VectorFlow
 from mixflow.flows.layers import Scale
 from mixflow.flows.vector import Mixing
 from mixflow.mixtures import GenMM as GenMMCore
-from mixflow.modes import own_modes
-from mixflow.training import LoopSettings, Objective, fit
+from mixflow.training import LoopSettings, Objective, TrainingDiverged, fit
 from mixflow.training.objective import OptimizerName
 from mixflow.training.schedules import Schedule
+from mixflow.validation import as_floats
 
-Callback = Callable[[Any, int], dict[str, float]]
+Callback = Callable[[Any, int], dict[str, float] | None]
 
+# What cannot change while a fitted module is trained further.
+ARCHITECTURE = (
+    *("n_components", "n_blocks", "n_sources", "per_position", "precision_prior"),
+    *("image_shape", "n_layers", "hidden_features", "hidden_layers", "n_levels"),
+    *("positional_bias", "tone_curve", "mixed_precision", "mixing", "scale", "dropout"),
+    *("shared_layers", "standardize"),
+)
+# More than any network has: a slip of the hand would otherwise build layers until memory is full.
+MOST_LAYERS, MOST_FEATURES = 10_000, 100_000
 # From this many samples on, early_stopping="auto" sets a validation share aside.
 AUTO_STOPPING_SAMPLES = 2000
 
 
 class FlowEstimator(Savable, ScaledInput):
     """Build the bank and run the loop; see the subclasses."""
+
+    _axes: ClassVar[dict[str, str]] = {"location_": "D", "scale_": "D"}
 
     n_components: int
     n_layers: int
@@ -77,16 +88,16 @@ class FlowEstimator(Savable, ScaledInput):
     _parameter_constraints: dict[str, list[Any]] = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "image_shape": [None, "array-like"],
-        "n_layers": [Interval(Integral, 0, None, closed="left")],
-        "hidden_features": [Interval(Integral, 1, None, closed="left")],
-        "hidden_layers": [Interval(Integral, 1, None, closed="left")],
-        "n_levels": [Interval(Integral, 1, None, closed="left")],
+        "n_layers": [Interval(Integral, 0, MOST_LAYERS, closed="both")],
+        "hidden_features": [Interval(Integral, 1, MOST_FEATURES, closed="both")],
+        "hidden_layers": [Interval(Integral, 1, MOST_LAYERS, closed="both")],
+        "n_levels": [Interval(Integral, 1, MOST_LAYERS, closed="both")],
         "positional_bias": ["boolean"],
         "tone_curve": ["boolean"],
         "mixing": [StrOptions({"rotation", "lu", "reverse"})],
         "scale": [StrOptions({"tanh", "sigmoid", "exp"})],
         "dropout": [Interval(Real, 0, 1, closed="left")],
-        "shared_layers": [Interval(Integral, 0, None, closed="left")],
+        "shared_layers": [Interval(Integral, 0, MOST_LAYERS, closed="both")],
         "noise": [Interval(Real, 0, None, closed="left")],
         "reg_covar": [Interval(Real, 0, None, closed="neither")],
         "standardize": ["boolean"],
@@ -168,17 +179,6 @@ class FlowEstimator(Savable, ScaledInput):
             generator=generator,
         )
 
-    @contextmanager
-    def _all_or_nothing(self) -> Iterator[None]:
-        """Leave the estimator as it was when what is inside, a fit, fails."""
-        before = dict(vars(self))
-        try:
-            with own_modes(grad=True):
-                yield
-        except BaseException:
-            self.__dict__ = before
-            raise
-
     def _torch_dtype(self) -> torch.dtype:
         return {"float32": torch.float32, "float64": torch.float64}[self.dtype]
 
@@ -195,6 +195,28 @@ class FlowEstimator(Savable, ScaledInput):
                 "model is usable",
                 ConvergenceWarning,
                 stacklevel=3,
+            )
+
+    def _say(self, what: str) -> None:
+        """Tell a user who asked for progress what comes before the first step."""
+        if self.verbose:
+            print(f"{type(self).__name__}: {what} ...", file=sys.stderr, flush=True)
+
+    def _check_scores(self, scores: torch.Tensor) -> None:
+        """Raise ``TrainingDiverged`` unless all scores of training samples are finite."""
+        if not scores.isfinite().all():
+            raise TrainingDiverged(
+                "the fit ended with log densities of its own samples that are NaN or infinite: "
+                "lower learning_rate and min_learning_rate, keep posterior_temperature near 1, "
+                "or bring X to a scale near 1"
+            )
+
+    def _check_enough(self, n_samples: int, n_components: int) -> None:
+        """Raise ``ValueError`` when a start needs more samples, before anything is built."""
+        if n_samples < n_components:
+            raise ValueError(
+                f"{n_components} components need as many samples to train on, but X has "
+                f"{n_samples}; take fewer components, or give more samples"
             )
 
     def _loop_settings(self, seed: int, validate_every: int | None) -> LoopSettings:
@@ -241,6 +263,13 @@ class FlowEstimator(Savable, ScaledInput):
 
     # Use -------------------------------------------------------------------------------------
 
+    def _n_bank(self) -> int:
+        """Return the number of components in ``mixture_``."""
+        return self.n_components
+
+    def _sizes(self) -> dict[str, int]:
+        return {"D": self.n_features_in_, "K": self._n_bank()}
+
     def _module(self) -> nn.Module:
         """Return the module whose tensors ``save`` writes."""
         return self.mixture_
@@ -251,11 +280,17 @@ class FlowEstimator(Savable, ScaledInput):
         return self.mixture_
 
 
-def log_posterior(log_joint: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    """Normalise the rows of (N, K) by Bayes' rule; the prior (K,) where every density is 0."""
+def reachable(log_joint: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """Return log joint densities (N, K), the log prior (K,) in rows where every density is 0."""
     with np.errstate(divide="ignore"):  # a prior of 0
         impossible = np.isneginf(log_joint).all(axis=1, keepdims=True)
-        log_joint = np.where(impossible, np.log(prior), log_joint)
+        out: np.ndarray = np.where(impossible, np.log(prior), log_joint)
+        return out
+
+
+def log_posterior(log_joint: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """Normalise the rows of (N, K) by Bayes' rule; the prior (K,) where every density is 0."""
+    log_joint = reachable(log_joint, prior)
     out: np.ndarray = log_joint - np.logaddexp.reduce(log_joint, axis=1, keepdims=True)
     return out
 
@@ -270,7 +305,7 @@ def checked_init(init: str | ArrayLike, n_samples: int, k: int) -> str | np.ndar
     """
     if isinstance(init, str):
         return init
-    r = np.asarray(init)
+    r = as_floats(init, "init")
     if r.shape == (n_samples,) and np.isin(r, np.arange(k)).all():
         r = np.eye(k)[r.astype(int)]
     shape = n_samples, k

@@ -4,22 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, DensityMixin, _fit_context
 from sklearn.utils._param_validation import Interval, Options, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from mixflow import basis
 from mixflow.basis.arrays import Array
-from mixflow.estimators.grids import as_numpy, cast, choose_bounds, judge_outside, warn_of_outliers
-from mixflow.estimators.inputs import random_state_of
+from mixflow.estimators.grids import (
+    MOST_COMPONENTS,
+    as_numpy,
+    at_least_spacing,
+    cast,
+    check_widths,
+    choose_bounds,
+    judge_outside,
+    warn_of_outliers,
+)
+from mixflow.estimators.inputs import as_input, checked, random_state_of
 from mixflow.estimators.persistence import Savable
 from mixflow.modes import own_modes
+from mixflow.validation import as_floats, check_whole
+
+# What cannot change from one call of partial_fit to the next.
+GRID = ("n_components", "bounds", "trim", "min_range")
 
 
 class BasisDensity(DensityMixin, Savable, BaseEstimator):
@@ -74,6 +87,9 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
         Bounds of the grid, shape (D,).
     counts_
         Points per cell, (D, n) int64: all that was learned.
+    spacing_
+        With ``sigma="isj"``, how far apart rounded values lie in units of X, (D,), no less than
+        which bandwidths are; 0 where values do not recur.
     n_outside_
         Points below and above the bounds, (D, 2).
     n_samples_seen_, n_features_in_
@@ -99,7 +115,7 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
-        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "n_components": [Interval(Integral, 1, MOST_COMPONENTS, closed="both")],
         "sigma": [Interval(Real, 0, None, closed="neither"), StrOptions({"isj"})],
         "algorithm": [Options(Integral, {1, 2})],
         "step": [Interval(Real, 0, None, closed="neither")],
@@ -113,8 +129,11 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
         "min_range": [None, Interval(Real, 0, None, closed="neither")],
         "random_state": ["random_state"],
     }
-    # What save() stores as tensors.
-    _arrays = ("counts_", "weights_", "low_", "high_", "sigma_", "scales_", "n_outside_")
+    _axes: ClassVar[dict[str, str]] = {
+        **dict.fromkeys(("counts_", "weights_"), "D n"),
+        **dict.fromkeys(("low_", "high_", "sigma_", "scales_"), "D"),
+        "n_outside_": "D 2",
+    }
 
     def __init__(
         self,
@@ -166,7 +185,7 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
             If X has NaN, a constant feature without ``bounds`` or ``min_range``, or points
             outside the bounds with ``outside="raise"``.
         """
-        with own_modes(grad=False):
+        with own_modes(grad=False), self._fitting():
             return self._learn(X, first=True)
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -176,8 +195,11 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
         The first call sets the bounds, from its own samples unless ``bounds`` names them.
         Parameters and errors are those of :meth:`fit`.
         """
-        with own_modes(grad=False):
-            return self._learn(X, first=not hasattr(self, "counts_"))
+        first = not hasattr(self, "counts_")
+        if not first:
+            self._refuse_changes(GRID, "call fit to learn anew")
+        with own_modes(grad=False), self._fitting():
+            return self._learn(X, first=first)
 
     @own_modes(grad=False)
     def merge(self, *others: BasisDensity) -> BasisDensity:
@@ -191,6 +213,7 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
             If the grids differ.
         """
         check_is_fitted(self, "counts_")
+        self._refuse_changes(GRID, "call fit to learn anew")
         counts, outside, seen = self.counts_, self.n_outside_, self.n_samples_seen_
         for other in others:
             check_is_fitted(other, "counts_")
@@ -213,12 +236,15 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
     def _learn(self, X: Any, *, first: bool) -> BasisDensity:
         x = self._validate(X, reset=first)
         if first:
-            low, high = choose_bounds(x, self.bounds, trim=self.trim, min_range=self.min_range)
+            low, high = choose_bounds(
+                x, self.bounds, trim=self.trim, min_range=self.min_range, name=self._feature
+            )
+            self.spacing_ = self._spacings(x)
         else:
             x, low, high = cast(x, self.low_), self.low_, self.high_
         counts, outside = basis.bin_counts(x, low, high, self.n_components)
         if not isinstance(self.bounds, str):  # robust ones are meant to leave points out
-            judge_outside(outside, len(x), self.outside)
+            judge_outside(outside, len(x), self.outside, self._feature)
         if self.outside == "clip":
             counts[:, 0] += outside[:, 0]
             counts[:, -1] += outside[:, 1]
@@ -228,29 +254,39 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
             seen += self.n_samples_seen_
         self._set(low, high, counts, outside, seen)
         if first and self.bounds is None:
-            warn_of_outliers(counts, self.trim)
+            warn_of_outliers(counts, self.trim, self._feature)
         return self
 
     def _set(self, low: Array, high: Array, counts: Array, outside: Array, seen: int) -> None:
         """Set the learned state from counts; nothing changes when that fails."""
-        sigma = self._sigma(counts, low)
+        width = (high - low) / self.n_components
+        sigma = self._sigma(counts, width)
+        check_widths(as_numpy(sigma), as_numpy(width))
         weights = self._weights(counts, sigma, low)
         self.low_, self.high_, self.counts_, self.n_outside_ = low, high, counts, outside
         self.n_samples_seen_, self.weights_, self.sigma_ = seen, weights, sigma
         self.scales_ = sigma * self._width()
 
-    def _sigma(self, counts: Any, like: Any) -> Any:
+    def _spacings(self, x: Any) -> np.ndarray:
+        """Return how far apart rounded values lie, (D,), where a rule chooses bandwidths."""
+        if isinstance(self.sigma, str):
+            return basis.spacings(as_numpy(x))
+        return np.zeros(x.shape[1])
+
+    def _sigma(self, counts: Any, width: Any) -> Any:
         """Return the sd in cells, (D,), in the dtype of the bounds."""
         if isinstance(self.sigma, str):
-            sigma = basis.isj_sigma(counts) * (self.widen if self.em_steps else 1.0)
+            cells = self.spacing_ / as_numpy(width)
+            sigma = at_least_spacing(as_numpy(basis.isj_sigma(counts)), cells, self._feature)
+            sigma = sigma * (self.widen if self.em_steps else 1.0)
         else:
             sigma = np.full(len(counts), float(self.sigma))
-        return cast(sigma, like)
+        return cast(sigma, width)
 
     def _weights(self, counts: Any, sigma: Any, like: Any) -> Any:
         empty = np.flatnonzero(as_numpy(counts.sum(1)) == 0)
         if len(empty):
-            raise ValueError(f"no point of feature {empty[0]} lies within its bounds")
+            raise ValueError(f"no point of {self._feature(int(empty[0]))} lies within its bounds")
         counts = cast(counts, like)
         if self.algorithm == 2:
             weights = basis.nearest_weights(counts, step=self.step)
@@ -270,7 +306,8 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
     def _validate(self, X: Any, *, reset: bool) -> Any:
         """Return X as a finite floating-point array or tensor (N, D)."""
         if not isinstance(X, Tensor):
-            return validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
+            x = as_input(X, "X")
+            return checked(self, x, reset=reset, dtype=[np.float64, np.float32])
         x = X.detach()
         if x.ndim != 2 or not len(x) or not x.shape[1]:
             raise ValueError(f"X must be a tensor of shape (N, D), got {tuple(x.shape)}")
@@ -288,6 +325,9 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
         return x
 
     # Use -------------------------------------------------------------------------------------
+
+    def _sizes(self) -> dict[str, int]:
+        return {"D": self.n_features_in_, "n": self.n_components}
 
     @property
     def means_(self) -> Any:
@@ -337,7 +377,7 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
             Positions in units of X, (M, D); 0 and 1 give -inf and inf.
         """
         check_is_fitted(self, "counts_")
-        p = np.atleast_1d(np.asarray(as_numpy(q), dtype=np.float64))
+        p = np.atleast_1d(as_floats(q, "q"))
         p = p[:, None] if p.ndim == 1 else p
         p = cast(np.broadcast_to(p, (len(p), len(self.counts_))), self.low_)
         return self.low_ + self._width() * basis.quantile(p, self.weights_, self.sigma_)
@@ -346,16 +386,16 @@ class BasisDensity(DensityMixin, Savable, BaseEstimator):
     def sample(self, n_samples: int = 1) -> Any:
         """Draw samples (n_samples, D), every feature on its own.
 
+        After ``set_output(transform="pandas")`` they come as a data frame.
         A fitted model with an integer ``random_state`` gives the same samples each time.
         """
         check_is_fitted(self, "counts_")
-        if n_samples < 1:
-            raise ValueError(f"n_samples must be at least 1, got {n_samples}")
+        check_whole("n_samples", n_samples, 1)
         device = self.low_.device if isinstance(self.low_, Tensor) else "cpu"
         seed = int(random_state_of(self.random_state).randint(2**31 - 1))
         generator = torch.Generator(device).manual_seed(seed)
         u = basis.sample(n_samples, self.weights_, self.sigma_, generator=generator)
-        return self.low_ + self._width() * u
+        return self._framed(self.low_ + self._width() * u)
 
     @own_modes(grad=False)
     def loss(self, cdf: Callable[[Any], Any]) -> Any:

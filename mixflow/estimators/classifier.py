@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -15,8 +15,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, check_X_y, column_or_1d
 from torch import Tensor
 
-from mixflow.estimators.base import Callback, log_posterior
+from mixflow.estimators.base import ARCHITECTURE, Callback, log_posterior, reachable
 from mixflow.estimators.em import EMEstimator
+from mixflow.estimators.inputs import as_input
 from mixflow.estimators.priors import class_priors
 from mixflow.estimators.screening import SAMPLES, Screen, pays
 from mixflow.flows.layers import Scale
@@ -24,11 +25,14 @@ from mixflow.flows.vector import Mixing
 from mixflow.mixtures import GenMM as GenMMCore
 from mixflow.mixtures.base import in_chunks
 from mixflow.mixtures.latmm import PrecisionPrior
-from mixflow.modes import own_modes
+from mixflow.modes import own_modes, warn_caller
 from mixflow.training import EM, Groups
 from mixflow.training.em_settings import MStep
 from mixflow.training.objective import OptimizerName
 from mixflow.training.schedules import Schedule, Temperature
+
+KINDS = ((bool,), (int,), (int, float), (str,), (bytes,))  # labels that can stand together
+GroupsOf = Callable[[Tensor, int, Tensor], Groups]
 
 
 class MixtureClassifier(ClassifierMixin, EMEstimator):
@@ -80,6 +84,11 @@ device, dtype, random_state, warm_start, checkpoint, callback, verbose
     """
 
     classes_: np.ndarray
+
+    _axes: ClassVar[dict[str, str]] = {
+        **EMEstimator._axes,
+        **dict.fromkeys(("classes_", "class_prior_", "_count_"), "C"),
+    }
 
     _parameter_constraints: dict[str, list[Any]] = {
         **EMEstimator._parameter_constraints,
@@ -162,13 +171,13 @@ device, dtype, random_state, warm_start, checkpoint, callback, verbose
         TrainingDiverged
             If the loss becomes NaN or infinite.
         """
-        with self._all_or_nothing():
+        with own_modes(grad=True), self._fitting():
             return self._fit(X, y, sample_weight)
 
     def _fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
     ) -> MixtureClassifier:
-        warm = self.warm_start and hasattr(self, "mixture_")
+        warm = self._goes_on()
         x, labels = self._validate_xy(X, y, reset=not warm)
         weight = self._validate_weight(sample_weight, x)
         self._check_blocks()
@@ -190,7 +199,7 @@ device, dtype, random_state, warm_start, checkpoint, callback, verbose
         if y is None:
             raise ValueError("MixtureClassifier requires y to be passed, but the target y is None")
         x = self._validate_x(X, reset=reset)
-        y = column_or_1d(y, warn=True)
+        y = column_or_1d(as_input(y, "y"), warn=True)
         check_X_y(x, y, dtype=None)
         check_classification_targets(y)
         return x, y
@@ -208,9 +217,9 @@ device, dtype, random_state, warm_start, checkpoint, callback, verbose
         self._check_counts(codes[rows], self._n_each(), "to train on")
         times = self.n_blocks * (1 if init is None else self.n_init)
 
-        def groups(rows: np.ndarray) -> Groups:
+        def groups(rows: np.ndarray, divide: GroupsOf = Groups.by_label) -> Groups:
             labels, weights = torch.from_numpy(codes[rows]), torch.from_numpy(weight[rows])
-            return Groups.by_label(labels, n_classes, weights).repeat(times)
+            return divide(labels, n_classes, weights).repeat(times)
 
         em = self._train(
             self._unsettled() if init is None else self._new_mixture(n_classes * times, seed),
@@ -218,7 +227,9 @@ device, dtype, random_state, warm_start, checkpoint, callback, verbose
             groups(rows),
             seed=seed,
             init=init[rows] if isinstance(init, np.ndarray) else init,
-            validation=None if held_out is None else (x[held_out], groups(held_out)),
+            validation=(
+                None if held_out is None else (x[held_out], groups(held_out, Groups.of_some))
+            ),
         )
         self.mixture_ = self._best(em, n_classes)
 
@@ -228,11 +239,33 @@ device, dtype, random_state, warm_start, checkpoint, callback, verbose
         rows = np.arange(len(codes))
         if not self._stops_early(len(codes)):
             return rows, None
-        rows, held_out = train_test_split(
-            rows, test_size=self.validation_fraction, stratify=codes, random_state=seed
+        n_classes = len(self.classes_)
+        # A class with too few samples to share stays in training; the others are divided anew.
+        rare = np.bincount(codes, minlength=n_classes) < 2
+        while not rare.all():
+            kept, held_out = self._divided(rows[~rare[codes]], codes, seed)
+            kept = np.concatenate([kept, rows[rare[codes]]])
+            short = np.bincount(codes[held_out], minlength=n_classes) < 1
+            short |= np.bincount(codes[kept], minlength=n_classes) < self._n_each()
+            if not (short & ~rare).any():
+                return kept, held_out
+            rare |= short
+        warn_caller(
+            "no class has samples to spare for a validation share: all train, and the last epoch "
+            "is kept"
         )
-        self._check_counts(codes[held_out], 1, "to validate on (or early_stopping=False)")
-        return rows, held_out
+        return rows, None
+
+    def _divided(
+        self, rows: np.ndarray, codes: np.ndarray, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Divide rows of each class into those to train and to validate on: none, if too few."""
+        how = {"test_size": self.validation_fraction, "random_state": seed}
+        try:
+            kept, held_out = train_test_split(rows, stratify=codes[rows], **how)
+        except ValueError:  # fewer samples than classes
+            return rows, rows[:0]
+        return kept, held_out
 
     def _check_counts(self, codes: np.ndarray, least: int, purpose: str) -> None:
         counts = np.bincount(codes, minlength=len(self.classes_))
@@ -244,7 +277,9 @@ device, dtype, random_state, warm_start, checkpoint, callback, verbose
 
     def _best(self, em: EM, n_classes: int) -> GenMMCore:
         """Keep every class's restart of the best likelihood; its blocks share the weight."""
-        scores = em.group_log_likelihoods().view(n_classes, -1, self.n_blocks).mean(2)
+        each = em.group_log_likelihoods().nan_to_num(-torch.inf)
+        scores = each.view(n_classes, -1, self.n_blocks).mean(2)
+        self._check_scores(scores.amax(1))
         n_init, k = scores.shape[1], self._n_total()
         first = (torch.arange(n_classes, device=scores.device) * n_init + scores.argmax(1)) * k
         rows = (first[:, None] + torch.arange(k, device=scores.device)).flatten()
@@ -267,15 +302,31 @@ device, dtype, random_state, warm_start, checkpoint, callback, verbose
         Raises
         ------
         ValueError
-            If the label is there already, or ``priors`` is an array, which cannot know it.
+            If the label is there already, or of another kind than the others: numbers stay
+            numbers, and text text. If ``priors`` is an array, which cannot know it.
         """
         check_is_fitted(self, "mixture_")
+        self._refuse_changes(ARCHITECTURE, "fit all classes anew")
+        label = self._of_the_kind(label)
         if label in self.classes_:
             raise ValueError(f"class {label!r} is there already; add_class takes new labels")
         if self.priors is not None and not isinstance(self.priors, str):
             raise ValueError("add_class needs priors=None or 'uniform', not an array")
-        with self._all_or_nothing():
+        with own_modes(grad=True), self._fitting():
             return self._add_class(self._validate_x(X, reset=False), label)
+
+    def _of_the_kind(self, label: Any) -> Any:
+        """Return the label as a plain value; raise ``ValueError`` unless it is like the others."""
+        known = self.classes_.tolist()
+        plain = label.item() if isinstance(label, np.generic) else label
+        kinds = [kind for kind in KINDS if all(type(value) in kind for value in known)]
+        fits = bool(kinds) and type(plain) in kinds[0] and plain == plain
+        if not fits:
+            raise ValueError(
+                f"label {label!r} is of another kind than the classes {known[:5]}; add_class takes "
+                f"one value of type {type(known[0]).__name__}"
+            )
+        return plain
 
     def _add_class(self, x: np.ndarray, label: Any) -> MixtureClassifier:
         before, classes, count = self.mixture_, self.classes_, self._count_
@@ -301,6 +352,9 @@ device, dtype, random_state, warm_start, checkpoint, callback, verbose
         joint = in_chunks(self._bank_log_joint, x, SAMPLES)
         joint = joint.view(len(x), len(self.classes_), -1)
         return torch.logsumexp(joint, 2).double().cpu().numpy() - np.log(self.scale_).sum()
+
+    def _n_bank(self) -> int:
+        return len(self.classes_) * self._n_total()
 
     def _bank_log_joint(self, x: Tensor) -> Tensor:
         """Return log pi_k p_k(x) of the whole bank, (N, *event) -> (N, G K)."""
@@ -329,8 +383,11 @@ device, dtype, random_state, warm_start, checkpoint, callback, verbose
         return np.exp(self.predict_log_proba(X))
 
     def predict(self, X: ArrayLike) -> np.ndarray:
-        """Return the most probable class: (N, D) -> (N,)."""
-        joint = self._log_joint(X)
+        """Return the most probable class: (N, D) -> (N,).
+
+        Where every density is 0 that is the class of the largest prior, as in ``predict_proba``.
+        """
+        joint = reachable(self._log_joint(X), self.class_prior_)
         return self.classes_[joint.argmax(axis=1)]
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -10,14 +10,17 @@ from numpy.typing import ArrayLike
 from sklearn.base import DensityMixin
 from sklearn.utils.validation import check_is_fitted
 
-from mixflow.estimators.base import FlowEstimator, log_posterior
+from mixflow.estimators.base import FlowEstimator, log_posterior, reachable
 from mixflow.modes import own_modes
+from mixflow.validation import as_labels, as_real, as_whole_numbers, check_whole
 
 
 class MixtureDensity(DensityMixin, FlowEstimator):
     """Answer from ``mixture_`` and ``weights_``, in the units of X."""
 
     weights_: np.ndarray
+
+    _axes: ClassVar[dict[str, str]] = {**FlowEstimator._axes, "weights_": "K"}
 
     @own_modes(grad=False)
     def _log_joint(self, X: ArrayLike) -> np.ndarray:
@@ -35,7 +38,7 @@ class MixtureDensity(DensityMixin, FlowEstimator):
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Return the most responsible component: (N, D) -> (N,)."""
-        return self._log_joint(X).argmax(axis=1)
+        return reachable(self._log_joint(X), self.weights_).argmax(axis=1)
 
     def fit_predict(self, X: ArrayLike, y: None = None) -> np.ndarray:
         """Fit, and return ``predict(X)``."""
@@ -52,15 +55,15 @@ class MixtureDensity(DensityMixin, FlowEstimator):
         Returns
         -------
         X, labels
-            Samples (n_samples, D), grouped by component, and their components (n_samples,).
+            Samples (n_samples, D), grouped by component, and their components (n_samples,); after
+            ``set_output(transform="pandas")`` X is a data frame.
             A fitted model with an integer ``random_state`` gives the same samples each time.
         """
         check_is_fitted(self, "mixture_")
-        if n_samples < 1:
-            raise ValueError(f"n_samples must be at least 1, got {n_samples}")
+        check_whole("n_samples", n_samples, 1)
         generator = torch.Generator(self.mixture_.log_weights.device).manual_seed(self._seed())
         x, labels = self.mixture_.sample(n_samples, generator)
-        return self._from_tensor(x), labels.cpu().numpy()
+        return self._framed(self._from_tensor(x)), labels.cpu().numpy()
 
     def bic(self, X: ArrayLike) -> float:
         """Return the Bayesian information criterion on X (lower is better)."""
@@ -79,18 +82,24 @@ class MixtureDensity(DensityMixin, FlowEstimator):
         """Map samples to latents (N, D) by the components named, or the most responsible ones."""
         check_is_fitted(self, "mixture_")
         x = self._to_tensor(self._validate_x(X, reset=False), self.mixture_.log_weights.dtype)
-        component = self._components(self.predict(X) if labels is None else labels)
+        component = self._components(self.predict(X) if labels is None else labels, len(x))
         return self.mixture_.encode(x, component).cpu().numpy()
 
     @own_modes(grad=False)
     def decode(self, Z: ArrayLike, labels: ArrayLike) -> np.ndarray:
         """Map latents (N, D) to samples by the components named (N,)."""
         check_is_fitted(self, "mixture_")
+        latents = as_real(Z, "Z", "N D")
+        if latents.shape[1] != self.n_features_in_:
+            raise ValueError(f"Z must have shape (N, {self.n_features_in_}), got {latents.shape}")
         weights = self.mixture_.log_weights
-        z = torch.as_tensor(np.asarray(Z), dtype=weights.dtype, device=weights.device)
-        return self._from_tensor(self.mixture_.decode(z, self._components(labels)))
+        z = torch.as_tensor(latents, dtype=weights.dtype, device=weights.device)
+        x = self.mixture_.decode(z, self._components(labels, len(z)))
+        return self._framed(self._from_tensor(x))
 
-    def _components(self, labels: Any) -> torch.Tensor:
-        return torch.as_tensor(
-            np.asarray(labels), dtype=torch.int64, device=self.mixture_.log_weights.device
-        )
+    def _components(self, labels: ArrayLike, n_samples: int) -> torch.Tensor:
+        named = as_labels(labels, "labels", n_samples)
+        if named.dtype.kind == "f" and (named == np.trunc(named)).all():
+            named = named.astype(np.int64)
+        numbers = as_whole_numbers(named, "labels", n_samples, 0, self.mixture_.n_components - 1)
+        return torch.as_tensor(numbers, dtype=torch.int64, device=self.mixture_.log_weights.device)

@@ -11,11 +11,12 @@ from numpy.typing import ArrayLike
 from sklearn.base import _fit_context
 from torch import Tensor
 
-from mixflow.estimators.base import checked_init
+from mixflow.estimators.base import ARCHITECTURE, checked_init
 from mixflow.estimators.density import MixtureDensity
 from mixflow.estimators.parameters import EMParameters
 from mixflow.mixtures import GenMM as GenMMCore
 from mixflow.mixtures import LatMM as LatMMCore
+from mixflow.modes import own_modes
 from mixflow.training import EM, EMSettings, Groups, start_responsibilities
 from mixflow.training.schedules import temperature_at
 from mixflow.training.start import Start
@@ -59,6 +60,9 @@ class EMEstimator(EMParameters):
         """Return the number of components of a mixture, all its blocks together."""
         return self.n_blocks * self._n_each()
 
+    def _n_bank(self) -> int:
+        return self._n_total()
+
     def _unsettled(self) -> GenMMCore:
         """Return a copy of the fitted mixture that can train on."""
         mixture = deepcopy(self.mixture_).to(self._torch_device(), self._torch_dtype())
@@ -72,6 +76,19 @@ class EMEstimator(EMParameters):
         """
         kept = mixture.select(rows).eval().requires_grad_(False)
         return kept if self.image_shape is not None else kept.double()
+
+    def _goes_on(self) -> bool:
+        """Whether a fit trains the present mixture further.
+
+        Raises
+        ------
+        ValueError
+            If it would, but parameters no longer describe it.
+        """
+        if not (self.warm_start and hasattr(self, "mixture_")):
+            return False
+        self._refuse_changes(ARCHITECTURE, "set warm_start=False to fit anew")
+        return True
 
     def _check_blocks(self) -> None:
         if self.n_components % self.n_blocks:
@@ -112,6 +129,7 @@ class EMEstimator(EMParameters):
     ) -> Tensor:
         if not isinstance(init, str):
             return torch.from_numpy(init)[groups.index]
+        self._say(f"{init} start on {len(x)} samples")
         return start_responsibilities(
             x.flatten(1).double().cpu().numpy(),
             groups,
@@ -161,11 +179,11 @@ class EMDensity(EMEstimator, MixtureDensity):
         TrainingDiverged
             If the loss becomes NaN or infinite.
         """
-        with self._all_or_nothing():
+        with own_modes(grad=True), self._fitting():
             return self._fit(X, sample_weight)
 
     def _fit(self, X: ArrayLike, sample_weight: ArrayLike | None) -> Self:
-        warm = self.warm_start and hasattr(self, "mixture_")
+        warm = self._goes_on()
         x = self._validate_x(X, reset=not warm)
         weight = self._validate_weight(sample_weight, x)
         self._check_blocks()
@@ -176,6 +194,8 @@ class EMDensity(EMEstimator, MixtureDensity):
             self._fit_scaler(x, weight)
         seed = self._seed()
         rows, held_out = self._hold_out(len(x), seed)
+        if isinstance(init, str):
+            self._check_enough(len(rows), self._n_each())
         n_groups = self.n_blocks * (1 if warm else self.n_init)
         em = self._train(
             self._unsettled() if warm else self._new_mixture(n_groups, seed),
@@ -192,8 +212,9 @@ class EMDensity(EMEstimator, MixtureDensity):
 
     def _keep_best(self, em: EM) -> None:
         """Keep the restart of the best likelihood; its blocks share the weight."""
-        scores = em.group_log_likelihoods().view(-1, self.n_blocks)
+        scores = em.group_log_likelihoods().nan_to_num(-torch.inf).view(-1, self.n_blocks)
         best = int(scores.mean(1).argmax())
+        self._check_scores(scores[best])
         rows = best * self._n_total() + torch.arange(self._n_total(), device=scores.device)
         self.mixture_ = self._settled(self.mixture_, rows)
         self.mixture_.log_weights -= torch.logsumexp(self.mixture_.log_weights, 0)

@@ -74,10 +74,10 @@ betas, weight_decay, clip_norm, clip_value
         Folder for checkpoints, written at least every minute; a fit that was cut goes on from
         there.
     callback
-        Called after every epoch with the estimator and the epoch; its values join
+        Called after every epoch with the estimator and the epoch; a dict that it returns joins
         ``history_``.
     verbose
-        1 shows a progress bar with the remaining time when a fit takes over 5 seconds.
+        1 says when the start begins, and shows a progress bar with the remaining time.
 
     Attributes
     ----------

@@ -12,12 +12,17 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
 from torch import Tensor
 
+from mixflow.estimators.advice import warn_of_table
+from mixflow.estimators.fitting import Fitting
+from mixflow.validation import refuse_dates, refuse_masks, unwrapped
+
 # Whole numbers further than this from the images of the fit, in its standard deviations, are
 # bytes given to a model of floats.
 FAR = 50.0
+LARGEST = 1e150
 
 
-class ScaledInput(BaseEstimator):
+class ScaledInput(Fitting):
     """Check samples, or images, and bring them to the scale that flows are fitted on.
 
     Attributes
@@ -37,14 +42,12 @@ class ScaledInput(BaseEstimator):
 
     def _validate_x(self, x: Any, *, reset: bool) -> np.ndarray:
         """Return X as a finite float64 array (N, D); images may come as (N, C, H, W)."""
-        x = as_rows(x, self.image_shape)
+        x = as_rows(as_input(x, "X"), self.image_shape)
         if self.image_shape is not None and not reset:
             check_scale(x, location=self.location_[0], scale=self.scale_[0])
         elif self.image_shape is not None and not self.standardize:
             check_scale(x)
-        x = validate_data(
-            self, x, reset=reset, dtype=np.float64, ensure_min_samples=2 if reset else 1
-        )
+        x = checked(self, x, reset=reset, dtype=np.float64, ensure_min_samples=2 if reset else 1)
         if self.image_shape is not None and x.shape[1] != int(np.prod(self.image_shape)):
             raise ValueError(
                 f"image_shape {tuple(self.image_shape)} does not fit {x.shape[1]} features; give "
@@ -53,6 +56,7 @@ class ScaledInput(BaseEstimator):
         return x
 
     def _validate_weight(self, sample_weight: Any, x: np.ndarray) -> np.ndarray:
+        sample_weight = as_input(sample_weight, "sample_weight")
         weight = _check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True)
         if weight.sum() <= 0:
             raise ValueError("sample_weight is zero everywhere; at least one must be positive")
@@ -60,6 +64,7 @@ class ScaledInput(BaseEstimator):
 
     def _fit_scaler(self, x: np.ndarray, weight: np.ndarray) -> None:
         """Set ``location_`` and ``scale_`` (D,): per feature, or one pair for whole images."""
+        check_size(x)
         d = x.shape[1]
         self.location_, self.scale_ = np.zeros(d), np.ones(d)
         mean = np.average(x, axis=0, weights=weight)
@@ -70,15 +75,20 @@ class ScaledInput(BaseEstimator):
         constant = np.flatnonzero(~(sd > tiny))
         if len(constant) and (self.standardize or self.noise == 0):
             raise ValueError(
-                f"feature {constant[0]} is constant ({len(constant)} in all): its density is "
-                "infinite. Leave such features out (scikit-learn's VarianceThreshold does), or "
+                f"{self._feature(constant[0])} is constant ({len(constant)} in all): its density "
+                "is infinite. Leave such features out (scikit-learn's VarianceThreshold does), or "
                 "give noise > 0 with standardize=False"
             )
         if self.standardize:
             self.location_, self.scale_ = mean, sd
+        if self.image_shape is None and self.noise == 0:
+            warn_of_table(x, self._feature)
 
     def _to_tensor(self, x: np.ndarray, dtype: torch.dtype) -> Tensor:
-        scaled = (x - self.location_) / self.scale_
+        # Finite numbers stay so, in this dtype too: what is further out is as impossible.
+        most = torch.finfo(dtype).max
+        with np.errstate(over="ignore"):
+            scaled = ((x - self.location_) / self.scale_).clip(-most, most)
         shape = (len(x), *self._event_shape())
         return torch.as_tensor(scaled, dtype=dtype, device=self._torch_device()).reshape(shape)
 
@@ -100,6 +110,27 @@ class ScaledInput(BaseEstimator):
         if device.type == "cuda" and not torch.cuda.is_available():
             raise ValueError("device='cuda' was asked for, but torch sees no GPU; use 'cpu'")
         return device
+
+
+def as_input(values: Any, name: str) -> Any:
+    """Return what a caller gives as scikit-learn's checks may read it: tensors as arrays.
+
+    Raises
+    ------
+    ValueError
+        Masked values, whose mask those checks lose, and dates, which they take for numbers.
+    """
+    refuse_masks(values, name)
+    values = unwrapped(values)
+    refuse_dates(values, name)
+    return values
+
+
+def checked(estimator: BaseEstimator, x: Any, **settings: Any) -> np.ndarray:
+    """Return what scikit-learn's ``validate_data`` does, also where the sum of X overflows."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        out: np.ndarray = validate_data(estimator, x, **settings)
+        return out
 
 
 def random_state_of(random_state: Any) -> np.random.RandomState:
@@ -138,6 +169,16 @@ def as_rows(x: Any, image_shape: Sequence[int] | None) -> Any:
     if x.shape[1:] != tuple(image_shape):
         raise ValueError(f"images must be {tuple(image_shape)}, got {x.shape[1:]}")
     return x.reshape(len(x), -1)
+
+
+def check_size(x: np.ndarray) -> None:
+    """Raise ``ValueError`` for numbers whose squares, summed over samples, overflow."""
+    most = float(np.abs(x).max())
+    if most > LARGEST:
+        raise ValueError(
+            f"X holds numbers up to {most:.3g}, whose squares overflow; divide it by a number so "
+            f"that none is beyond {LARGEST:g}"
+        )
 
 
 def check_scale(x: Any, *, location: float = 0.0, scale: float = 1.0) -> None:

@@ -5,51 +5,75 @@ from __future__ import annotations
 import json
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
+from mixflow.estimators.fitting import Fitting
+from mixflow.estimators.schema import Budget, check_axes, check_names, fill
 from mixflow.files import write_atomically
 from mixflow.modes import own_modes
-from mixflow.training.checkpoints import file_bytes, read_file
+from mixflow.training.checkpoints import file_bytes, parse_bytes
 
 FORMAT = 1
+SUFFIX = ".safetensors"
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
 NAME = "mixflow"  # of the config in a file's header
 CLASSES = ("GenMM", "MixtureClassifier", "LatMM", "VMoNF", "BasisDensity", "RotatedBasisDensity")
 
 
-class Savable:
+class Savable(Fitting):
     """Give fitted estimators a method ``save``; :func:`mixflow.load` reads what it writes."""
+
+    # The axes of what was learned beside a module, by the letters of ``check_axes``.
+    _axes: ClassVar[dict[str, str]]
 
     def save(self, path: str | Path) -> Path:
         """Write the fitted estimator to one safetensors file, config in its header.
 
+        The parameters are those of the fit, whatever was set since, but for ``random_state`` and
+        others that describe no model. The file is read back, and
+        takes the place of an old one only when it gives the same estimator.
+
         Parameters
         ----------
         path
-            File to write; ``.safetensors`` is added when there is no suffix.
+            File to write; ``.safetensors`` is added unless the name ends so.
+
+        Returns
+        -------
+        Path
+            The file; ``load`` finds it by the name given, too.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
+        ValueError
+            If what was learned does not read back, because something changed it since the fit.
+        OSError
+            If the folder is missing, or the file cannot be written; an old one stays.
         """
         check_is_fitted(self)
         return save(self, path)
 
+    def _sizes(self) -> dict[str, int]:
+        """Return the lengths of axes that parameters set, by their letters."""
+        raise NotImplementedError
+
 
 def save(estimator: Any, path: str | Path) -> Path:
     """Write a fitted estimator; see ``Savable.save``."""
-    path = Path(path)
-    path = path if path.suffix else path.with_suffix(".safetensors")
+    path = _with_suffix(Path(path))
     learned, tensors = _learned(estimator)
+    params = estimator._kept_params()
     header = {
         "format": FORMAT,
         "class": type(estimator).__name__,
-        "params": {n: _plain(n, v) for n, v in estimator.get_params(deep=False).items()},
-        "tuples": [n for n, v in estimator.get_params(deep=False).items() if type(v) is tuple],
+        "params": {n: _plain(n, v) for n, v in params.items()},
+        "tuples": [n for n, v in params.items() if type(v) is tuple],
         "fitted": {
             n: _encode(v)
             for n, v in vars(estimator).items()
@@ -57,8 +81,24 @@ def save(estimator: Any, path: str | Path) -> Path:
         },
         **learned,
     }
-    write_atomically(path, file_bytes(tensors, NAME, json.dumps(header)))
+    content = file_bytes(tensors, NAME, json.dumps(header))
+    _verify(content, tensors)
+    write_atomically(path, content)
+    if path.read_bytes() != content:
+        raise OSError(f"{path} does not read as it was written; the disk may be failing")
     return path
+
+
+def _verify(content: bytes, tensors: dict[str, torch.Tensor]) -> None:
+    """Raise ``ValueError`` unless the bytes read as an estimator with the same tensors."""
+    try:
+        other = _learned(_read(content))[1]
+    except Exception as error:
+        raise ValueError(
+            f"the model does not read back as it was fitted ({error}); nothing was written: fit "
+            "it again, and leave its attributes alone"
+        ) from error
+    assert all(torch.equal(other[name], t.detach().cpu()) for name, t in tensors.items())
 
 
 @own_modes(grad=True)
@@ -70,7 +110,7 @@ def load(path: str | Path) -> Any:
     Parameters
     ----------
     path
-        The file.
+        The file, with or without its suffix.
 
     Returns
     -------
@@ -82,62 +122,92 @@ def load(path: str | Path) -> Any:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is damaged or was not written by mixflow.
+        If the file is damaged or was not written by mixflow: names, shapes or sizes do not fit
+        together, or numbers are not finite.
     """
-    path = Path(path)
-    if not path.exists():
+    path = next((p for p in (Path(path), _with_suffix(Path(path))) if p.is_file()), Path(path))
+    if not path.is_file():
         raise FileNotFoundError(f"no file {path}")
     try:
-        tensors, text = read_file(path, NAME)
-        header = json.loads(text)
-        kind, number = header["class"], header["format"]
-        if kind in CLASSES and number == FORMAT:
-            return _made(header, tensors)
-    # What a file leads to that another program made.
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        return _read(path.read_bytes())
+    except _OtherKind as error:
+        raise ValueError(f"{path} {error}") from None
+    except Exception as error:  # whatever a file leads to that another program made
         raise ValueError(f"{path} is damaged or no mixflow model ({error}); save it anew") from None
-    raise ValueError(
-        f"{path} holds a {kind} of format {number}; this version reads {' and '.join(CLASSES)} of "
-        f"format {FORMAT}"
-    )
+
+
+class _OtherKind(ValueError):
+    """A file of a class or a format that is not ours."""
+
+
+def _with_suffix(path: Path) -> Path:
+    """Return the path with the files' suffix; a number's point, as in run_0.5, begins none."""
+    return path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)
+
+
+@own_modes(grad=True)
+def _read(content: bytes) -> Any:
+    """Return the estimator in the bytes of a file, checked."""
+    tensors, text = parse_bytes(content, NAME)
+    header = json.loads(text)
+    kind, number = header["class"], header["format"]
+    if kind not in CLASSES or number != FORMAT:
+        raise _OtherKind(
+            f"holds a {kind} of format {number}; this version reads {' and '.join(CLASSES)} of "
+            f"format {FORMAT}"
+        )
+    return _made(header, tensors)
 
 
 def _made(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Any:
     from mixflow import estimators
 
+    kind = getattr(estimators, header["class"])
+    check_names("parameter", header["params"], kind._get_param_names())
     tuples = {name: tuple(header["params"][name]) for name in header["tuples"]}
     params = {**header["params"], **tuples}
     if "device" in params:
         params["device"] = "cpu"
-    estimator = getattr(estimators, header["class"])(**params)
+    estimator = kind(**params)
+    estimator._validate_params()
+    estimator._fitted_params = params
     for name, value in header["fitted"].items():
+        if not _is_fitted_value(name):
+            raise ValueError(f"{name!r} is no attribute of a fitted {kind.__name__}")
         setattr(estimator, name, _decode(value))
     _restore(estimator, header, tensors)
+    check_axes(vars(estimator), estimator._axes, estimator._sizes())
     return estimator
 
 
 def _learned(estimator: Any) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     """Return what was learned as tensors, and what the header must say to read them."""
-    if names := getattr(estimator, "_arrays", None):
-        values = {name: getattr(estimator, name) for name in names}
-        kind = "torch" if isinstance(values[names[0]], torch.Tensor) else "numpy"
-        return {"arrays": kind}, {
-            name: torch.as_tensor(v, device="cpu") for name, v in values.items()
-        }
-    core = estimator.mixture_
-    dtype = str(core.log_weights.dtype).removeprefix("torch.")
-    header = {"bank": core.n_components, "dtype": dtype}
-    return header, estimator._module().state_dict()
+    if hasattr(estimator, "_module"):
+        core = estimator.mixture_
+        dtype = str(core.log_weights.dtype).removeprefix("torch.")
+        header = {"bank": core.n_components, "dtype": dtype}
+        return header, estimator._module().state_dict()
+    values = {name: getattr(estimator, name) for name in estimator._axes}
+    kind = "torch" if any(isinstance(v, torch.Tensor) for v in values.values()) else "numpy"
+    tensors = {name: torch.as_tensor(v, device="cpu") for name, v in values.items()}
+    return {"arrays": kind}, tensors
 
 
 def _restore(estimator: Any, header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
     """Put back what ``_learned`` gave."""
-    if kind := header.get("arrays"):
+    if not hasattr(estimator, "_module"):
+        check_names("tensor", tensors, estimator._axes)
+        if header["arrays"] not in ("torch", "numpy"):
+            raise ValueError(f"arrays must be torch's or numpy's, got {header['arrays']!r}")
         for name, tensor in tensors.items():
-            setattr(estimator, name, tensor if kind == "torch" else tensor.numpy())
+            setattr(estimator, name, tensor if header["arrays"] == "torch" else tensor.numpy())
         return
-    module = estimator._blank_module(header["bank"]).to(getattr(torch, header["dtype"]))
-    module.load_state_dict(tensors)
+    bank, dtype = header["bank"], DTYPES[header["dtype"]]
+    if bank != estimator._n_bank():
+        raise ValueError(f"it holds {bank} components where {estimator._n_bank()} are asked for")
+    with Budget(tensors):
+        module = estimator._blank_module(bank)
+    fill(module.to(dtype), tensors)
     module.eval().requires_grad_(False)
 
 

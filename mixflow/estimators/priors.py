@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax
 
+from mixflow.validation import as_floats
+
 
 def class_priors(priors: str | ArrayLike | None, counts: NDArray) -> NDArray:
     """Return P(y), shape (C,): as a classifier's parameter asks for it.
@@ -29,7 +31,7 @@ def class_priors(priors: str | ArrayLike | None, counts: NDArray) -> NDArray:
         if priors != "uniform":
             raise ValueError(f"priors must be None, 'uniform' or an array, got {priors!r}")
         return np.full(n, 1 / n)
-    given = np.asarray(priors, dtype=float)
+    given = as_floats(priors, "priors")
     if given.shape != (n,) or given.min() < 0 or not np.isclose(given.sum(), 1):
         raise ValueError(f"priors must be {n} probabilities that sum to 1, got {given}")
     return given

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,12 +13,15 @@ from sklearn.base import BaseEstimator, DensityMixin, _fit_context
 from sklearn.cluster import KMeans
 from sklearn.decomposition import FastICA
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from mixflow import basis
-from mixflow.estimators.base import log_posterior
-from mixflow.estimators.inputs import random_state_of
+from mixflow.estimators.advice import warn_of_table
+from mixflow.estimators.base import log_posterior, reachable
+from mixflow.estimators.grids import MOST_COMPONENTS, check_widths
+from mixflow.estimators.inputs import as_input, check_size, checked, random_state_of
 from mixflow.estimators.persistence import Savable
+from mixflow.validation import check_whole
 
 
 class RotatedBasisDensity(DensityMixin, Savable, BaseEstimator):
@@ -91,7 +94,7 @@ class RotatedBasisDensity(DensityMixin, Savable, BaseEstimator):
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
-        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "n_components": [Interval(Integral, 1, MOST_COMPONENTS, closed="both")],
         "n_clusters": [Interval(Integral, 1, None, closed="left")],
         "rotation": [StrOptions({"pca", "ica", "none"})],
         "sigma": [Interval(Real, 0, None, closed="neither"), StrOptions({"silverman", "isj"})],
@@ -102,11 +105,10 @@ class RotatedBasisDensity(DensityMixin, Savable, BaseEstimator):
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
     }
-    # What save() stores as tensors.
-    _arrays = (
-        *("weights_", "locations_", "transforms_"),
-        *("basis_weights_", "sigma_", "low_", "high_"),
-    )
+    _axes: ClassVar[dict[str, str]] = {
+        **{"weights_": "C", "locations_": "C D", "transforms_": "C D D", "basis_weights_": "C D n"},
+        **dict.fromkeys(("sigma_", "low_", "high_"), "C D"),
+    }
 
     def __init__(
         self,
@@ -151,19 +153,45 @@ class RotatedBasisDensity(DensityMixin, Savable, BaseEstimator):
         ValueError
             If X has NaN, a constant feature, or fewer distinct samples than clusters.
         """
-        x = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
-        scale = _scales(x)
+        with self._fitting():
+            return self._fit(X)
+
+    def _fit(self, X: ArrayLike) -> RotatedBasisDensity:
+        x = checked(self, as_input(X, "X"), dtype=np.float64, ensure_min_samples=2)
+        check_size(x)
+        scale = self._scales(x)
+        warn_of_table(x, self._feature)
         rng = random_state_of(self.random_state)
         label = self._cluster(x / scale, rng)
         parts = [self._bin(x[label == c], scale, rng) for c in range(self.n_clusters)]
         n_points = np.bincount(label)
         self._warn_of_small(n_points, x.shape[1])
         self.weights_ = n_points / len(x)
-        locations, transforms, lows, highs, counts = (np.stack(p) for p in zip(*parts, strict=True))
+        locations, transforms, lows, highs, counts, least = (
+            np.stack(p) for p in zip(*parts, strict=True)
+        )
         self.locations_, self.transforms_ = locations, transforms
         self.low_, self.high_ = lows, highs
-        self.basis_weights_, self.sigma_ = self._learn(counts)
+        self.basis_weights_, self.sigma_ = self._learn(counts, least)
+        check_widths(self.sigma_, (highs - lows) / self.n_components)
         return self
+
+    def _scales(self, x: np.ndarray) -> np.ndarray:
+        """Return the sd of every feature, (D,).
+
+        Raises
+        ------
+        ValueError
+            If one is constant.
+        """
+        sd: np.ndarray = x.std(axis=0)
+        constant = np.flatnonzero(~(sd > 100 * np.finfo(float).eps * np.abs(x).max(axis=0)))
+        if len(constant):
+            raise ValueError(
+                f"{self._feature(constant[0])} is constant ({len(constant)} in all): its density "
+                "is infinite; leave such features out (scikit-learn's VarianceThreshold does)"
+            )
+        return sd
 
     def _cluster(self, x: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
         """Return the cluster of every sample, (N,); none is empty."""
@@ -184,7 +212,7 @@ class RotatedBasisDensity(DensityMixin, Savable, BaseEstimator):
     def _bin(
         self, x: np.ndarray, scale: np.ndarray, rng: np.random.RandomState
     ) -> tuple[np.ndarray, ...]:
-        """Return location, transform, bounds and counts (D, n) of one cluster (M, D)."""
+        """Return location, transform, bounds, counts (D, n) and least sds of a cluster (M, D)."""
         location = x.mean(axis=0)
         transform = self._transform((x - location) / scale, rng) / scale
         z = (x - location) @ transform.T
@@ -193,9 +221,29 @@ class RotatedBasisDensity(DensityMixin, Savable, BaseEstimator):
         missing = np.maximum(1 - (high - low), 0) / 2
         low, high = low - missing, high + missing
         counts, _ = basis.bin_counts(z, low, high, self.n_components)
-        return location, transform, low, high, counts
+        return (
+            location,
+            transform,
+            low,
+            high,
+            counts,
+            self._least(z, (high - low) / counts.shape[1]),
+        )
 
-    def _learn(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _least(self, z: np.ndarray, width: np.ndarray) -> np.ndarray:
+        """Return the least sd of the Gaussians in cells, (D,), of coordinates (M, D).
+
+        Coordinates whose points have less than ``min_scale``, sd 1 in z, have that with it; rounded
+        ones, where no rotation mixes them and a rule chooses bandwidths, show no gaps.
+        """
+        # Clusters of so few points have no extent in most directions whatever the data are; the
+        # density there is as narrow as ever, and ``fit`` warns of them.
+        small = self.n_clusters > 1 and len(z) <= z.shape[1]
+        missing = np.zeros(z.shape[1]) if small else np.sqrt(np.maximum(1 - z.var(axis=0), 0))
+        gaps = basis.spacings(z) if isinstance(self.sigma, str) else np.zeros_like(missing)
+        return np.maximum(missing, gaps) / width
+
+    def _learn(self, counts: np.ndarray, least: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return basis weights (C, D, n) and sds in cells (C, D) from counts (C, D, n)."""
         flat = counts.reshape(-1, counts.shape[2])
         if isinstance(self.sigma, str):
@@ -203,6 +251,7 @@ class RotatedBasisDensity(DensityMixin, Savable, BaseEstimator):
             sigma = rule(flat) * (self.widen if self.em_steps else 1.0)
         else:
             sigma = np.full(len(flat), float(self.sigma))
+        sigma = np.maximum(sigma, least.ravel())
         weights = basis.nearest_weights(flat)
         if self.em_steps:
             weights = basis.em_weights(weights, flat, sigma, n_steps=self.em_steps)
@@ -234,10 +283,13 @@ class RotatedBasisDensity(DensityMixin, Savable, BaseEstimator):
 
     # Use -------------------------------------------------------------------------------------
 
+    def _sizes(self) -> dict[str, int]:
+        return {"C": self.n_clusters, "D": self.n_features_in_, "n": self.n_components}
+
     def _log_joint(self, X: ArrayLike) -> np.ndarray:
         """Return log w_c + log p_c(x), (N, C)."""
         check_is_fitted(self)
-        x = validate_data(self, X, reset=False, dtype=np.float64)
+        x = checked(self, as_input(X, "X"), reset=False, dtype=np.float64)
         out = np.empty((len(x), len(self.weights_)))
         for c, transform in enumerate(self.transforms_):
             width = (self.high_[c] - self.low_[c]) / self.basis_weights_.shape[2]
@@ -256,7 +308,7 @@ class RotatedBasisDensity(DensityMixin, Savable, BaseEstimator):
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Return the most responsible cluster: (N, D) -> (N,)."""
-        return self._log_joint(X).argmax(axis=1)
+        return reachable(self._log_joint(X), self.weights_).argmax(axis=1)
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Return the clusters' responsibilities: (N, D) -> (N, C)."""
@@ -269,37 +321,19 @@ class RotatedBasisDensity(DensityMixin, Savable, BaseEstimator):
         -------
         X, labels
             Samples (n_samples, D), grouped by cluster, and their clusters (n_samples,). A fitted
-            model with an integer ``random_state`` gives the same samples each time.
+            model with an integer ``random_state`` gives the same samples each time. After
+            ``set_output(transform="pandas")`` X is a data frame.
         """
         check_is_fitted(self)
-        if n_samples < 1:
-            raise ValueError(f"n_samples must be at least 1, got {n_samples}")
+        check_whole("n_samples", n_samples, 1)
         rng = random_state_of(self.random_state)
         counts = rng.multinomial(n_samples, self.weights_)
         generator = torch.Generator().manual_seed(int(rng.randint(2**31 - 1)))
         parts = [self._sample_of(c, int(n), generator) for c, n in enumerate(counts) if n]
-        return np.concatenate(parts), np.repeat(np.arange(len(counts)), counts)
+        return self._framed(np.concatenate(parts)), np.repeat(np.arange(len(counts)), counts)
 
     def _sample_of(self, c: int, n_samples: int, generator: torch.Generator) -> np.ndarray:
         width = (self.high_[c] - self.low_[c]) / self.basis_weights_.shape[2]
         u = basis.sample(n_samples, self.basis_weights_[c], self.sigma_[c], generator=generator)
         z = self.low_[c] + width * u
         return np.asarray(self.locations_[c] + np.linalg.solve(self.transforms_[c], z.T).T)
-
-
-def _scales(x: np.ndarray) -> np.ndarray:
-    """Return the sd of every feature, (D,).
-
-    Raises
-    ------
-    ValueError
-        If one is constant.
-    """
-    sd: np.ndarray = x.std(axis=0)
-    constant = np.flatnonzero(~(sd > 100 * np.finfo(float).eps * np.abs(x).max(axis=0)))
-    if len(constant):
-        raise ValueError(
-            f"feature {constant[0]} is constant ({len(constant)} in all): its density is "
-            "infinite; leave such features out (scikit-learn's VarianceThreshold does)"
-        )
-    return sd

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from torch import Tensor, nn
 
 from mixflow.estimators.base import checked_init
+from mixflow.estimators.inputs import as_input
 from mixflow.estimators.networks import posterior_cnn, posterior_mlp
 from mixflow.estimators.vmonf_parameters import VMoNFParameters
 from mixflow.mixtures import GenMM as GenMMCore
@@ -26,6 +27,8 @@ from mixflow.training.start import Start
 
 # Epochs between looks at the validation share.
 VALIDATE_EVERY = 5
+# Training samples whose scores are looked at when the fit ends.
+CHECKED = 4096
 
 
 class VMoNF(VMoNFParameters):
@@ -126,7 +129,7 @@ dtype, random_state, checkpoint, callback, verbose
         TrainingDiverged
             If the loss becomes NaN or infinite.
         """
-        with self._all_or_nothing():
+        with own_modes(grad=True), self._fitting():
             x = self._validate_x(X, reset=True)
             labels = self._validate_labels(y, len(x))
             self._fit_scaler(x, np.ones(len(x)))
@@ -136,7 +139,7 @@ dtype, random_state, checkpoint, callback, verbose
         k = self.n_components
         if y is None:
             return np.full(n_samples, -1)
-        labels = column_or_1d(y, warn=True)
+        labels = column_or_1d(as_input(y, "y"), warn=True)
         if len(labels) != n_samples:
             raise ValueError(f"X has {n_samples} samples, but y has {len(labels)}")
         whole = labels.dtype.kind in "biu" or (
@@ -157,6 +160,8 @@ dtype, random_state, checkpoint, callback, verbose
         seed = self._seed()
         rows, held_out = self._rows(labels, seed)
         init = checked_init(self.init, len(x), self.n_components)
+        if isinstance(init, str):
+            self._check_enough(len(rows), self.n_components)
         generator = torch.Generator("cpu").manual_seed(seed)
         self.model_ = self._build_model(self.n_components, generator)
         dtype = self._torch_dtype()
@@ -173,6 +178,7 @@ dtype, random_state, checkpoint, callback, verbose
         climbed.initialize(self._generator(seed + 1))
         self._run(climbed, seed, validate_every=None if held_out is None else VALIDATE_EVERY)
         self.model_.eval().requires_grad_(False)
+        self._check_scores(self.model_.elbo(tensor[:CHECKED]))
         if self.image_shape is None:
             self.model_.double()  # as GenMM: a sample's score is then the same in every batch
         weights = self.mixture_.log_weights
@@ -187,10 +193,13 @@ dtype, random_state, checkpoint, callback, verbose
         kept, held_out = self._hold_out(len(pool), seed)
         if held_out is None:
             return np.arange(len(labels)), None
-        rows = np.setdiff1d(np.arange(len(labels)), pool[held_out])
-        return rows, pool[held_out]
+        rare = np.setdiff1d(labels, labels[np.setdiff1d(np.arange(len(labels)), pool[held_out])])
+        held_out = pool[held_out][~np.isin(labels[pool[held_out]], rare)]  # no component loses all
+        rows = np.setdiff1d(np.arange(len(labels)), held_out)
+        return rows, held_out if len(held_out) else None
 
     def _start(self, x: Tensor, labels: np.ndarray, seed: int, init: str | np.ndarray) -> Tensor:
+        self._say(f"{init if isinstance(init, str) else 'given'} start on {len(x)} samples")
         flat = x.flatten(1).double().cpu().numpy()
         k, n_known = self.n_components, len(np.unique(labels[labels >= 0]))
         if isinstance(init, str) and init == "auto":

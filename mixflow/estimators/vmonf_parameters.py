@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from mixflow.estimators.base import Callback
+from mixflow.estimators.base import MOST_FEATURES, MOST_LAYERS, Callback
 from mixflow.estimators.density import MixtureDensity
 from mixflow.flows.layers import Scale
 from mixflow.flows.vector import Mixing
@@ -24,8 +24,8 @@ class VMoNFParameters(MixtureDensity):
 
     _parameter_constraints: dict[str, list[Any]] = {
         **MixtureDensity._parameter_constraints,
-        "posterior_features": [Interval(Integral, 1, None, closed="left")],
-        "posterior_layers": [Interval(Integral, 0, None, closed="left")],
+        "posterior_features": [Interval(Integral, 1, MOST_FEATURES, closed="both")],
+        "posterior_layers": [Interval(Integral, 0, MOST_LAYERS, closed="both")],
         "posterior_dropout": [Interval(Real, 0, 1, closed="left")],
         "temperature": [Interval(Real, 0, None, closed="neither"), tuple, list],
         "weights": [StrOptions({"learned", "uniform"})],

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mixflow.metrics.validation import (
+from mixflow.validation import (
     Real,
     as_floats,
     as_probabilities,

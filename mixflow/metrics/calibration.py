@@ -14,7 +14,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from mixflow.metrics.classification import as_columns
-from mixflow.metrics.validation import (
+from mixflow.validation import (
     Real,
     as_log_probabilities,
     as_probabilities,

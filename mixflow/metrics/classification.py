@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mixflow.metrics.validation import (
+from mixflow.validation import (
     as_labels,
     as_log_probabilities,
     as_probabilities,

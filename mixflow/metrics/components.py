@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import entr
 
 from mixflow.metrics.matching import as_components, contingency_table
-from mixflow.metrics.validation import (
+from mixflow.validation import (
     Real,
     as_array,
     as_probabilities,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.ndimage import binary_dilation
 
-from mixflow.metrics.validation import (
+from mixflow.validation import (
     as_array,
     as_real,
     check_between,

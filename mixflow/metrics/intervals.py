@@ -8,7 +8,7 @@ from typing import NamedTuple
 from numpy.typing import ArrayLike
 from scipy.special import betaincinv, stdtrit
 
-from mixflow.metrics.validation import as_real, check_between, check_whole
+from mixflow.validation import as_real, check_between, check_whole
 
 
 class Interval(NamedTuple):

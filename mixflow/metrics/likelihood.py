@@ -11,7 +11,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from mixflow.metrics.validation import Real, as_log_densities, check_whole
+from mixflow.validation import Real, as_log_densities, check_whole
 
 N_LEVELS = 256  # of a byte
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
 
-from mixflow.metrics.validation import as_labels, as_real, as_whole_numbers, check_whole
+from mixflow.validation import as_labels, as_real, as_whole_numbers, check_whole
 
 NOISE = -1  # what HDBSCAN calls a point that it leaves out
 

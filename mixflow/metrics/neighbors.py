@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 
-from mixflow.metrics.validation import Real, check_whole, pair
+from mixflow.validation import Real, check_whole, pair
 
 
 class NearestNeighborAccuracy(NamedTuple):

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 
-from mixflow.metrics.validation import (
+from mixflow.validation import (
     Real,
     as_floats,
     as_log_probabilities,

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from scipy.special import rel_entr
 
 from mixflow.metrics.neighbors import squared_distances
-from mixflow.metrics.validation import (
+from mixflow.validation import (
     Real,
     as_probabilities,
     check_between,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mixflow.metrics.validation import as_real, refuse
+from mixflow.validation import as_real, refuse
 
 
 class PageTrend(NamedTuple):

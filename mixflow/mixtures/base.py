@@ -106,10 +106,13 @@ class Mixture(nn.Module):
         raise NotImplementedError
 
     def log_prob_components(self, x: Tensor) -> Tensor:
-        """Return log p_k(x_n) in nats: (N, *event) -> (N, K), in bounded memory."""
+        """Return log p_k(x_n) in nats: (N, *event) -> (N, K), in bounded memory.
+
+        So far out that a flow's numbers overflow it is -inf.
+        """
 
         def evaluate(part: Tensor) -> Tensor:
-            return self.log_prob_groups(part[None]).T
+            return functional.far_out(self.log_prob_groups(part[None]).T, part)
 
         return in_chunks(evaluate, self._checked(x), self.chunk)
 

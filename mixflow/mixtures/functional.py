@@ -24,6 +24,19 @@ def gamma_log_prob(log_x: Tensor, shape: float, rate: float) -> Tensor:
     return constant + (shape - 1) * log_x - rate * torch.exp(log_x)
 
 
+def far_out(log_prob: Tensor, x: Tensor) -> Tensor:
+    """Return log densities (N, K), -inf where the numbers of a finite sample overflowed to NaN.
+
+    Infinity minus infinity comes of points where every density is 0: the latents' squares are
+    larger than all else. Samples (N, *event) that are not finite keep NaN, and so do densities
+    that train, for which it is an error. Without NaN the argument itself is returned.
+    """
+    if log_prob.requires_grad or not log_prob.isnan().any():
+        return log_prob
+    finite = x.flatten(1).isfinite().all(1, keepdim=True)
+    return torch.where(log_prob.isnan() & finite, -torch.inf, log_prob)
+
+
 def posterior(log_prob: Tensor, log_weights: Tensor, temperature: float = 1.0) -> Tensor:
     r"""Return the responsibilities of an E-step.
 

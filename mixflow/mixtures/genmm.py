@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mixflow.flows import Bijection
+from mixflow.mixtures import functional
 from mixflow.mixtures.base import Mixture
 from mixflow.mixtures.functional import standard_normal_log_prob
 
@@ -57,7 +58,8 @@ class GenMM(Mixture):
     @torch.no_grad()
     def log_prob_pairs(self, x: Tensor, component: Tensor) -> Tensor:
         """Return log p_k(x) for the k named with each sample: (P, *event), (P,) -> (P,)."""
-        return self._route(self.log_prob_each, self._checked(x), component)
+        log_prob = self._route(self.log_prob_each, self._checked(x), component)
+        return functional.far_out(log_prob[:, None], x)[:, 0]
 
     @torch.no_grad()
     def encode(self, x: Tensor, component: Tensor) -> Tensor:

@@ -8,6 +8,9 @@ from torch import Tensor, nn
 from mixflow.mixtures import functional
 from mixflow.mixtures.base import Mixture, in_chunks
 
+# What is further out looks the same to a network, whose sums and squares must not overflow.
+FURTHEST = 1e15
+
 
 class VMoNF(nn.Module):
     r"""Join a mixture p(x) with a network q(c | x) that stands in for its posterior.
@@ -53,7 +56,9 @@ class VMoNF(nn.Module):
 
     def log_q(self, x: Tensor) -> Tensor:
         """Return log q(c | x), a softmax at the temperature: (N, *event) -> (N, K)."""
-        logits = in_chunks(self.network, x, max(1, self.mixture.chunk * self.n_components))
+        size = max(1, self.mixture.chunk * self.n_components)
+        near = x if self.training else x.clamp(-FURTHEST, FURTHEST)
+        logits = in_chunks(self.network, near, size)
         if logits.shape != (len(x), self.n_components):
             raise ValueError(
                 f"the network must give logits of shape {(len(x), self.n_components)}, got "

@@ -93,7 +93,7 @@ def file_bytes(tensors: dict[str, Tensor], name: str, text: str) -> bytes:
 
 
 def read_file(path: Path, name: str) -> tuple[dict[str, Tensor], str]:
-    """Return the tensors and the text of what ``file_bytes`` gave.
+    """Return what ``parse_bytes`` gives of a file.
 
     The tensors are in memory: what becomes of the file later does not change them.
 
@@ -104,7 +104,17 @@ def read_file(path: Path, name: str) -> tuple[dict[str, Tensor], str]:
     ValueError
         If it is damaged, or of another kind.
     """
-    content = path.read_bytes()
+    return parse_bytes(path.read_bytes(), name)
+
+
+def parse_bytes(content: bytes, name: str) -> tuple[dict[str, Tensor], str]:
+    """Return the tensors and the text of what ``file_bytes`` gave.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged, or of another kind.
+    """
     try:
         # Empty ones come on torch's default device.
         tensors = {

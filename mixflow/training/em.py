@@ -171,7 +171,8 @@ class EM(Objective):
 
     def _mean(self, values: Tensor, groups: Groups | None = None) -> float:
         weight = (groups or self.groups).weight
-        return float((values * weight).sum() / weight.sum())
+        # Padding may have no density at all.
+        return float(torch.where(weight > 0, values * weight, 0).sum() / weight.sum())
 
     # Dead components -------------------------------------------------------------------------
 

@@ -57,11 +57,19 @@ class Groups:
         counts = torch.bincount(labels, minlength=n_groups)
         if len(counts) != n_groups or counts.min() == 0:
             raise ValueError(f"every label 0..{n_groups - 1} needs samples, got {counts.tolist()}")
+        return cls.of_some(labels, n_groups, sample_weight)
+
+    @classmethod
+    def of_some(cls, labels: Tensor, n_groups: int, sample_weight: Tensor | None = None) -> Groups:
+        """Make a group of every label, also of those without samples: padding alone."""
+        counts = torch.bincount(labels, minlength=n_groups)
         order = labels.argsort(stable=True)
         start = counts.cumsum(0) - counts
         within = torch.arange(int(counts.max()), device=labels.device).expand(n_groups, -1)
         real = within < counts[:, None]
-        index = order[start[:, None] + torch.where(real, within, 0)]
+        # An empty group at the end would start past the last sample.
+        place = (start[:, None] + torch.where(real, within, 0)).clamp_max(len(order) - 1)
+        index = order[place]
         weight = real.float()
         if sample_weight is not None:
             weight = weight * sample_weight[index]

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,8 @@ from mixflow.training.objective import LoopSettings, Objective, TrainingDiverged
 from mixflow.training.resume import LoopState, Saver, is_finite
 from mixflow.training.schedules import learning_rate
 from mixflow.training.steps import Steps, new_optimizer
+
+OnEpoch = Callable[[int], dict[str, float] | None]
 
 # On a GPU reading the loss waits for the device, so it is looked at once in this many steps.
 CHECK_EVERY = 25
@@ -49,7 +52,7 @@ class Fit:
 def fit(
     objective: Objective,
     settings: LoopSettings,
-    on_epoch: Callable[[int], dict[str, float]] | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> Fit:
     """Climb the objective for ``max_epochs`` epochs.
 
@@ -61,7 +64,8 @@ def fit(
     objective, settings
         What to climb, and how.
     on_epoch
-        Called after every epoch with its number, from 0; its values join the history.
+        Called after every epoch with its number, from 0; its values, if it returns any, join the
+        history.
 
     Raises
     ------
@@ -85,7 +89,7 @@ class _Run:
         self,
         objective: Objective,
         settings: LoopSettings,
-        on_epoch: Callable[[int], dict[str, float]] | None,
+        on_epoch: OnEpoch | None,
         device: torch.device,
     ) -> None:
         self.objective, self.settings, self.on_epoch = objective, settings, on_epoch
@@ -104,9 +108,7 @@ class _Run:
         n_epochs, per_epoch = self.settings.max_epochs, self.objective.steps_per_epoch
         start = self.state.epoch * per_epoch + self.state.step
         silent = not self.settings.progress
-        with tqdm(
-            total=n_epochs * per_epoch, initial=start, delay=5, disable=silent, unit="step"
-        ) as bar:
+        with tqdm(total=n_epochs * per_epoch, initial=start, disable=silent, unit="step") as bar:
             while self.state.epoch < n_epochs and not self._patience_lost() and not stop.is_set():
                 self._epoch(bar, stop)
         interrupted = stop.is_set() and self.state.epoch < n_epochs
@@ -191,7 +193,7 @@ class _Run:
                 record["validation_score"] = score
                 self._judge(score)
         if self.on_epoch is not None:
-            record.update(self.on_epoch(state.epoch))
+            record.update(_of_callback(self.on_epoch(state.epoch)))
         state.history.append(record)
         state.epoch, state.step, state.losses, state.looked = state.epoch + 1, 0, 0.0, 0
         if self.saver.due():
@@ -224,6 +226,16 @@ class _Run:
         # Odd multipliers keep (seed, epoch, stream) apart in 63 bits.
         mixed = self.settings.seed * 0x9E3779B97F4A7C15 + epoch * 0xBF58476D1CE4E5B9 + stream
         self.generator.manual_seed(mixed % 2**63)
+
+
+def _of_callback(values: Any) -> dict[str, float]:
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise TypeError(
+            f"a callback must return None, or a dict of values for history_, got {values!r}"
+        )
+    return values
 
 
 @contextmanager

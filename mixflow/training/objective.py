@@ -121,7 +121,7 @@ class LoopSettings:
     checkpoint, checkpoint_seconds, resume
         Folder (None: no checkpoints), longest time between two, whether to go on from one.
     progress
-        Show a bar with the remaining time when a fit takes over 5 seconds.
+        Show a bar with the remaining time.
     """
 
     max_epochs: int = 100

@@ -73,8 +73,8 @@ def start_responsibilities(
         real = (weight > 0).cpu().numpy()
         if real.sum() < n_components:
             raise ValueError(
-                f"{n_components} components need as many samples, but group {group} has "
-                f"{real.sum()}; take fewer components or more samples"
+                f"{n_components} components need as many samples, but there are {real.sum()}; take "
+                "fewer components or more samples"
             )
         part = x[index.cpu().numpy()[real]]
         w = weight.cpu().numpy()[real]

@@ -154,7 +154,7 @@ def test_effective_components():
         (lambda: matched_accuracy([[0, 1]], [0, 1]), "shape"),
         (lambda: matched_accuracy([0, 1], [0.0, 1.0]), "whole numbers, got float64"),
         (lambda: matched_accuracy([0, 1], [0, -2]), "outside -1 ... inf in 1 of 2"),
-        (lambda: contingency_table([0, 1], [0, 4], n_components=3), r"must lie in 5 \.\.\."),
+        (lambda: contingency_table([0, 1], [0, 4], n_components=3), "must be at least 5"),
         (lambda: contingency_table([0, 1], [0, 1], n_components=2.0), "whole number"),
         (lambda: components_in_use(np.zeros((2, 2, 2))), "responsibilities"),
         (lambda: components_in_use(np.zeros((0, 2))), "N >= 1"),

@@ -180,5 +180,5 @@ def test_a_start_looks_at_its_group_only(clusters):
 def test_starts_say_what_does_not_fit(clusters):
     with pytest.raises(ValueError, match=r"init must be one of .*, got 'kmean'"):
         start_responsibilities(clusters, Groups.single(60), 2, method="kmean")
-    with pytest.raises(ValueError, match="4 components need as many samples, but group 0 has 3"):
+    with pytest.raises(ValueError, match="4 components need as many samples, but there are 3"):
         start_responsibilities(clusters[:3], Groups.single(3), 4)

@@ -1,4 +1,4 @@
-"""What metrics are given, checked in one place: an error names the argument, and says where.
+"""What callers give, checked in one place: an error names the argument, and says where.
 
 Lists, tuples, data frames, series and tensors, on any device and with a gradient, are taken as
 the arrays that they hold. scikit-learn's ``check_array`` is not used: it keeps the values of a
@@ -7,6 +7,7 @@ masked array without its mask, reads numbers out of text, and does not say which
 
 from __future__ import annotations
 
+import datetime
 import math
 import numbers
 from typing import Any
@@ -18,6 +19,7 @@ Real = NDArray[np.float64]
 # By how much probabilities may sum to something else than 1: they often come in single precision.
 TOLERANCE = 1e-4
 TO_PROBABILITIES = "softmax of logits or exp of log probabilities"
+DATES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
 TO_LOG_PROBABILITIES = "log_softmax of logits or log of probabilities"
 
 
@@ -32,9 +34,9 @@ def as_array(values: Any, name: str) -> NDArray:
     ValueError
         Masked values, sparse or ragged arrays, and what is no array at all.
     """
-    _refuse_masks(values, name)
+    refuse_masks(values, name)
     try:
-        array = np.asarray(_unwrapped(values))
+        array = np.asarray(unwrapped(values))
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{name} cannot be read as an array: {error}") from error
     if array.dtype == object and array.ndim == 0:
@@ -42,7 +44,8 @@ def as_array(values: Any, name: str) -> NDArray:
     return array
 
 
-def _refuse_masks(values: Any, name: str) -> None:
+def refuse_masks(values: Any, name: str) -> None:
+    """Raise ``ValueError`` for arrays with masked values, also where a list holds them."""
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         raise ValueError(
             f"{name} has masked values, which would be read as if they were not masked; leave "
@@ -50,15 +53,40 @@ def _refuse_masks(values: Any, name: str) -> None:
         )
     if _holds_arrays(values):
         for value in values:
-            _refuse_masks(value, name)
+            refuse_masks(value, name)
 
 
-def _unwrapped(values: Any) -> Any:
+def unwrapped(values: Any) -> Any:
     """Return tensors, and lists of them, as arrays; other values as they are."""
     if hasattr(values, "detach"):  # a tensor; numpy knows no bfloat16
         values = values.detach().cpu()
         return (values.double() if values.is_floating_point() else values).numpy()
-    return list(map(_unwrapped, values)) if _holds_arrays(values) else values
+    return list(map(unwrapped, values)) if _holds_arrays(values) else values
+
+
+def refuse_dates(values: Any, name: str) -> None:
+    """Raise ``ValueError`` for dates and times: an array of them, or a data frame's column."""
+    if isinstance(values, list | tuple):
+        row = isinstance(next(iter(values), None), list | tuple)
+        for value in values[0] if row else values[:1]:
+            refuse_dates(value, name)
+    columns = getattr(values, "columns", None)
+    kinds: list[Any] = [getattr(values, "dtype", None)]
+    if columns is not None:
+        kinds = list(getattr(values, "dtypes", ()))
+    dated = [i for i, kind in enumerate(kinds) if _is_date(kind)]
+    if dated or isinstance(values, DATES):
+        where = "" if columns is None else f" in column {columns[dated[0]]!r}"
+        raise ValueError(
+            f"{name} holds dates or times{where}, whose numbers depend on their unit; turn them "
+            "into numbers first, such as days since the first"
+        )
+
+
+def _is_date(dtype: Any) -> bool:
+    # Of polars' types only the names say it.
+    named = str(dtype).startswith(("Date", "Time", "Duration"))
+    return named or getattr(dtype, "kind", "") in ("M", "m")
 
 
 def _holds_arrays(values: Any) -> bool:
@@ -288,7 +316,8 @@ def check_whole(name: str, value: Any, low: int, high: float = math.inf) -> None
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise ValueError(f"{name} must be a whole number, got {value!r}")
     if not low <= int(value) <= high:
-        raise ValueError(f"{name} must lie in {low} ... {high} here, got {value!r}")
+        wanted = f"be at least {low}" if high == math.inf else f"lie in {low} ... {high} here"
+        raise ValueError(f"{name} must {wanted}, got {value!r}")
 
 
 def check_between(name: str, value: Any, low: float, high: float) -> None:
