@@ -67,4 +67,4 @@ check: env  ## stored results, targets, commands in the pages, notebooks, figure
 	$(BIN)/mixflow check
 
 clean:  ## remove what was built; results and the environment stay
-	rm -rf _build book/executed .snakemake .mypy_cache .ruff_cache .pytest_cache
+	rm -rf _build book/executed .snakemake .mypy_cache .ruff_cache .pytest_cache .hypothesis
