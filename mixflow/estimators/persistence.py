@@ -83,6 +83,17 @@ def load(path: str | Path) -> Any:
         If there is no such file.
     ValueError
         If the file is damaged or was not written by mixflow.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from mixflow import BasisDensity
+    >>> X = np.random.default_rng(0).normal(size=(100, 2))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model = load(BasisDensity(20).fit(X).save(f"{folder}/model.safetensors"))
+    >>> model.n_features_in_
+    2
     """
     path = Path(path)
     if not path.exists():
