@@ -56,9 +56,10 @@ runs: env  ## run every experiment: make runs PROFILE=laptop
 test: env  ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile
 
-lint: env  ## style: ruff check and ruff format
+lint: env  ## style and spelling: ruff check, ruff format, codespell
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 
 types: env  ## types: mypy
 	$(BIN)/mypy
