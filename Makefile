@@ -56,9 +56,10 @@ runs: env  ## run every experiment: make runs PROFILE=laptop
 test: env  ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile
 
-lint: env  ## style: ruff check and ruff format
+lint: env  ## style and spelling: ruff check, ruff format, codespell
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 
 types: env  ## types: mypy
 	$(BIN)/mypy
@@ -67,4 +68,4 @@ check: env  ## stored results, targets, commands in the pages, notebooks, figure
 	$(BIN)/mixflow check
 
 clean:  ## remove what was built; results and the environment stay
-	rm -rf _build book/executed .snakemake .mypy_cache .ruff_cache .pytest_cache
+	rm -rf _build book/executed .snakemake .mypy_cache .ruff_cache .pytest_cache .hypothesis

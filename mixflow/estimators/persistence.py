@@ -22,6 +22,7 @@ SUFFIX = ".safetensors"
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 NAME = "mixflow"  # of the config in a file's header
 CLASSES = ("GenMM", "MixtureClassifier", "LatMM", "VMoNF", "BasisDensity", "RotatedBasisDensity")
+_KINDS: dict[str, Any] = {}  # name -> class of the library, which enters it when it is defined
 
 
 class Savable(Fitting):
@@ -29,6 +30,11 @@ class Savable(Fitting):
 
     # The axes of what was learned beside a module, by the letters of ``check_axes``.
     _axes: ClassVar[dict[str, str]]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if cls.__name__ in CLASSES and cls.__module__.startswith("mixflow."):
+            _KINDS[cls.__name__] = cls
 
     def save(self, path: str | Path) -> Path:
         """Write the fitted estimator to one safetensors file, config in its header.
@@ -124,6 +130,17 @@ def load(path: str | Path) -> Any:
     ValueError
         If the file is damaged or was not written by mixflow: names, shapes or sizes do not fit
         together, or numbers are not finite.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from mixflow import BasisDensity
+    >>> X = np.random.default_rng(0).normal(size=(100, 2))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model = load(BasisDensity(20).fit(X).save(f"{folder}/model.safetensors"))
+    >>> model.n_features_in_
+    2
     """
     path = next((p for p in (Path(path), _with_suffix(Path(path))) if p.is_file()), Path(path))
     if not path.is_file():
@@ -160,9 +177,7 @@ def _read(content: bytes) -> Any:
 
 
 def _made(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Any:
-    from mixflow import estimators
-
-    kind = getattr(estimators, header["class"])
+    kind = _KINDS[header["class"]]
     check_names("parameter", header["params"], kind._get_param_names())
     tuples = {name: tuple(header["params"][name]) for name in header["tuples"]}
     params = {**header["params"], **tuples}

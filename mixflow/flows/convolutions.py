@@ -69,7 +69,7 @@ def _convolve_dense(x: Tensor, weight: Tensor, bias: Tensor, relu: bool) -> Tens
     taps = F.pad(weight.flatten(3), (0, 1))  # one more tap, zero: out of reach
     matrix = taps[..., _tap_index(height, width, size, x.device)]
     matrix = matrix.permute(0, 3, 2, 4, 1).reshape(k, pixels * n_in, pixels * n_out)
-    return _rows(x.reshape(k, n, -1), matrix, bias.repeat(1, pixels), relu)
+    return _rows(x.flatten(2), matrix, bias.repeat(1, pixels), relu)
 
 
 def _convolve_overlaid(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

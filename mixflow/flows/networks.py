@@ -141,7 +141,7 @@ class BankConv(nn.Module):
             scale = torch.exp(log_scale if norm is not None else 3 * log_scale)
             weight, bias = weight * scale[..., None, None, None], bias * scale
         rows = convolve(x, weight.to(x.dtype), bias.to(x.dtype), relu=relu)
-        return rows.view(*x.shape[:4], -1)
+        return rows.view(*x.shape[:4], bias.shape[1])
 
 
 class ConvNet(nn.Module):

@@ -1,7 +1,19 @@
-"""A helper for modules, for the tests that ask for it."""
+"""A helper for modules, for the tests that ask for it, and how properties are tested."""
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
+
+# The same few examples in every run, whatever failed before.
+settings.register_profile(
+    "same every time",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    max_examples=5,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],  # ours hold no state
+)
+settings.load_profile("same every time")
 
 
 @pytest.fixture

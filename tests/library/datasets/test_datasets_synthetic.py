@@ -1,9 +1,7 @@
-import doctest
-
 import numpy as np
 import pytest
 
-from mixflow.datasets import circles, moons, pinwheel, registry, spirals, synthetic
+from mixflow.datasets import circles, moons, pinwheel, spirals
 
 DRAW = {
     "pinwheel": lambda seed: pinwheel(20, random_state=seed),
@@ -29,13 +27,6 @@ def test_shapes_and_seeds(name):
     from_generator, _ = DRAW[name](np.random.default_rng(0))
     assert np.array_equal(x, from_generator)
     assert not np.array_equal(DRAW[name](None)[0], DRAW[name](None)[0])
-
-
-def test_doctests():
-    for module in (synthetic, registry):
-        result = doctest.testmod(module)
-        assert result.attempted
-        assert not result.failed
 
 
 def _unwind(x, y, *, n_wings, rate, scale):

@@ -1,13 +1,11 @@
 """Exact densities of the generated sets, against samples, closed forms and a naive search."""
 
-import doctest
-
 import numpy as np
 import pytest
 from scipy.optimize import brentq
 from scipy.stats import multivariate_normal, norm
 
-from mixflow.datasets import circles, densities, pinwheel
+from mixflow.datasets import circles, pinwheel
 from mixflow.datasets.densities import (
     circles_log_density,
     circles_ring_log_densities,
@@ -165,12 +163,6 @@ def test_negative_radii_land_on_the_other_side():
     mass = np.exp(circles_log_density(grid, radii=(0.3,), noise=0.3)).sum() * area
     assert near.mean() == pytest.approx(mass, rel=0.03)
     assert mass > 1.5 * (norm.cdf(-0.2 / 0.3) - norm.cdf(-0.3 / 0.3))
-
-
-def test_doctests():
-    result = doctest.testmod(densities)
-    assert result.attempted
-    assert not result.failed
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,7 @@
 """scikit-learn's own checks, and life among its tools."""
 
 import copy
-import doctest
-import importlib
 import pickle
-import pkgutil
 
 import numpy as np
 import pytest
@@ -16,7 +13,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-import mixflow
 from mixflow import GenMM, MixtureClassifier
 
 SMALL = {"n_layers": 1, "hidden_features": 4, "hidden_layers": 1, "random_state": 0}
@@ -73,21 +69,3 @@ def test_data_frames_name_their_features(iris):
     assert model.feature_names_in_.tolist() == list("abcd")
     with pytest.raises(ValueError, match="feature names"):
         model.score_samples(X[list("dcba")])
-
-
-def modules():
-    names = [m.name for m in pkgutil.walk_packages(mixflow.__path__, "mixflow.")]
-    return [name for name in names if not name.endswith("__main__")]
-
-
-@pytest.mark.parametrize("name", modules())
-def test_examples_in_docstrings(name):
-    result = doctest.testmod(importlib.import_module(name))
-    assert result.failed == 0
-    assert result.attempted > 0 or name not in WITH_EXAMPLES
-
-
-WITH_EXAMPLES = [f"mixflow.flows.{name}" for name in ("vector", "glow")]
-WITH_EXAMPLES += ["mixflow.mixtures.genmm", "mixflow.estimators.genmm"]
-WITH_EXAMPLES += ["mixflow.estimators.classifier"]
-WITH_EXAMPLES += ["mixflow.mixtures.latmm", "mixflow.estimators.latmm"]
