@@ -226,11 +226,6 @@ def test_early_stopping(iris):
     ("settings", "y", "message"),
     [
         ({"n_components": 3}, np.repeat([0, 1], [148, 2]), "class 1 has 2 samples, but needs 3"),
-        (
-            {"early_stopping": True},
-            np.repeat([0, 1], [148, 2]),
-            "class 1 has 0 samples.*early_stopping=False",
-        ),
         ({}, np.linspace(0, 1, 150), "[Uu]nknown label type"),
         ({}, None, "requires y"),
         ({}, np.zeros(149), "inconsistent"),
