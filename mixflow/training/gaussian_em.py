@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mixflow.mixtures.gaussian import GaussianMixture
-from mixflow.training.gaussian_statistics import Samples
+from mixflow.training.gaussian_statistics import Samples, pairs
 
 EPSILON = torch.finfo(torch.float64).eps
 
@@ -138,14 +138,14 @@ def maximize(sums: Tensor, ridge: Tensor, real: Tensor) -> tuple[Tensor, Tensor,
     real
         False is padding, (B, K).
     """
-    d = ridge.shape[1]
+    moments = symmetric(sums)
     # As in scikit-learn; a component that owns nothing stays where it is told from all others.
-    mass = sums[..., 0] + 10 * EPSILON
-    means = sums[..., 1 : d + 1] / mass[..., None]
-    square = (sums[..., d + 1 :] / mass[..., None])[..., _square_index(d)]
+    mass = moments[..., 0, 0] + 10 * EPSILON
+    means = moments[..., 0, 1:] / mass[..., None]
+    square = moments[..., 1:, 1:] / mass[..., None, None]
     covariances = square - means[..., None] * means[..., None, :]
     # What a difference of second moments cannot tell from 0.
-    rounding = 8 * (d + 1) * EPSILON * square.diagonal(dim1=-2, dim2=-1)
+    rounding = 8 * moments.shape[-1] * EPSILON * square.diagonal(dim1=-2, dim2=-1)
     covariances.diagonal(dim1=-2, dim2=-1).add_(ridge[:, None] + rounding)
     weights = torch.where(real, mass, 0.0)
     return weights / weights.sum(-1, keepdim=True), means, covariances
@@ -159,16 +159,18 @@ def natural(weights: Tensor, means: Tensor, covariances: Tensor) -> Tensor:
     linear = (precision @ means[..., None])[..., 0]
     log_det = -factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
     constant = weights.log() + log_det - 0.5 * d * math.log(2 * math.pi)
-    constant = constant - 0.5 * (linear * means).sum(-1)
-    i, j = torch.triu_indices(d, d)
-    return torch.cat(
-        [constant[..., None], linear, precision[..., i, j] * torch.where(i == j, -0.5, -1.0)], -1
-    )
+    form = means.new_empty(*weights.shape, d + 1, d + 1)
+    form[..., 0, 0] = 2 * constant - (linear * means).sum(-1)
+    form[..., 0, 1:] = linear
+    form[..., 1:, 1:] = -precision
+    i, j = pairs(d + 1)
+    return form[..., i, j] * torch.where(i == j, 0.5, 1.0)
 
 
-def _square_index(d: int) -> Tensor:
-    """Return where each entry of a symmetric matrix stands in its upper triangle, (D, D)."""
-    i, j = torch.triu_indices(d, d)
+def symmetric(sums: Tensor) -> Tensor:
+    """Return the sums of products as matrices: (..., P) -> (..., D + 1, D + 1)."""
+    d = math.isqrt(2 * sums.shape[-1])
+    i, j = pairs(d)
     index = torch.empty(d, d, dtype=torch.int64)
     index[i, j] = index[j, i] = torch.arange(len(i))
-    return index
+    return sums[..., index]

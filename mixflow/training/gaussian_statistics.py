@@ -3,6 +3,7 @@
 With x~ = (1, x) a Gaussian's log density is linear in the P = (D + 1)(D + 2) / 2 products
 x~_i x~_j, i <= j, and an M-step needs their sums. So a pass is two matrix products, parameters by
 products and products by responsibilities, over all components of all mixtures, chunk by chunk.
+The products stand in the order of j - i, then i: so are all of one j - i made in one go.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ Sums = tuple[Array, Array]
 # Samples in a chunk: numpy's BLAS multiplies such thin matrices without packing them, more than
 # twice as fast as torch's. Values in a block of chunks, which a core's cache holds. Blocks go round
 # in a fixed number of shares, so that the number of threads does not move a sum.
-CHUNK, VALUES, SHARES = 256, 2**19, 8
+CHUNK, VALUES, SHARES = 384, 2**19, 8
 
 
 class Samples:
@@ -94,11 +95,18 @@ class Samples:
     def sums(self, responsibilities: Tensor, row: Tensor) -> Tensor:
         """Sum for a first M-step: responsibilities (B, N, K) -> (B, K, P)."""
         b, _, k = responsibilities.shape
-        r = self._chunks(responsibilities.transpose(1, 2).flatten(0, 1))
-        r *= self.weights[:, row.numpy()].repeat(k, axis=1)
-        parts = [part for share in self._shares(b * k) for part in share]
-        sums = sum((self._products(p) @ r[p].swapaxes(1, 2)).sum(0) for p in parts)
-        return torch.from_numpy(sums.T.copy()).view(b, k, -1)
+        by_sample = responsibilities.transpose(0, 1).split(self.x.shape[2])
+        sums = np.zeros(1)
+        for c, r in enumerate(by_sample):
+            weight = self.weights[c, row.numpy(), : len(r)].T[..., None]
+            products = self._products(slice(c, c + 1))[0, :, : len(r)]
+            sums = sums + products @ (r.numpy() * weight).reshape(len(r), -1)
+        return torch.from_numpy(np.ascontiguousarray(sums.T)).view(b, k, -1)
+
+    def mean_square(self) -> Tensor:
+        """Return the mean of |x_n|^2 under every weighting, (R,)."""
+        square = np.einsum("cdn,cdn,crn->r", self.x[:, 1:], self.x[:, 1:], self.weights, optimize=True)
+        return torch.from_numpy(square) / self.total
 
     def log_prob(self, theta: Tensor) -> Tensor:
         """Return log p(x_n) in nats: (B, K, P) -> (B, N)."""
@@ -107,7 +115,7 @@ class Samples:
 
         def run(share: list[slice]) -> None:
             for part in share:
-                joint = self._joint(part, self._products(part), flat, shape)
+                joint = self._joint(self._products(part), flat, shape)
                 out[part] = _softmax(joint)[0]
 
         list(self._map(run, self._shares(len(flat))))
@@ -119,35 +127,36 @@ class Samples:
         self, part: slice, flat: Array, shape: tuple[int, int], row: Array, second: bool
     ) -> Sums:
         """Return the sums of a block, (P, B K), and its log likelihoods, (B, R)."""
+        hard = flat.shape[1] == self.n_features + 1
         products = self._products(part) if second else self.x[part]
-        joint = self._joint(part, products, flat, shape)
-        if flat.shape[1] == self.n_features + 1:
+        joint = self._joint(self.x[part] if hard else products, flat, shape)
+        if hard:
             log_prob = joint.max(2)
-            np.equal(joint.argmax(2)[:, :, None], np.arange(shape[1])[:, None], out=joint)
+            np.equal(joint, log_prob[:, :, None], out=joint)  # a tie is shared
+            total = joint.sum(2)
         else:
             log_prob, total = _softmax(joint)
-            joint /= total[:, :, None]
         weights = self.weights[part]
         r = self._scratch("r", (len(joint), joint.shape[3], len(flat)))
         by_sample = r.reshape(len(r), -1, *shape).transpose(0, 2, 3, 1)
-        np.multiply(joint, weights[:, row, None], out=by_sample)
+        np.multiply(joint, (weights[:, row] / total)[:, :, None], out=by_sample)
         sums = sum(p @ q for p, q in zip(products, r, strict=True))
         return sums, (log_prob @ weights.swapaxes(1, 2)).sum(0)
 
-    def _joint(self, part: slice, products: Array, flat: Array, shape: tuple[int, int]) -> Array:
+    def _joint(self, products: Array, flat: Array, shape: tuple[int, int]) -> Array:
         """Return log pi_k + log p_k(x_n), (c, B, K, n)."""
         out = self._scratch("joint", (len(products), len(flat), products.shape[2]))
-        np.matmul(flat, products[:, : flat.shape[1]], out=out)
+        np.matmul(flat, products, out=out)
         return out.reshape(len(out), *shape, -1)
 
     def _products(self, part: slice) -> Array:
-        """Return x~_i x~_j, i <= j, (c, P, n); the first D + 1 are x~."""
+        """Return x~_i x~_j in the order of :func:`pairs`, (c, P, n)."""
         x, d = self.x[part], self.n_features + 1
         out = self._scratch("products", (len(x), d * (d + 1) // 2, x.shape[2]))
         start = 0
-        for i in range(d):
-            np.multiply(x[:, i : i + 1], x[:, i:], out=out[:, start : start + d - i])
-            start += d - i
+        for lag in range(d):
+            np.multiply(x[:, : d - lag], x[:, lag:], out=out[:, start : start + d - lag])
+            start += d - lag
         return out
 
     def _shares(self, n_columns: int) -> list[list[slice]]:
@@ -161,6 +170,13 @@ class Samples:
         n = min(CHUNK, self.n_samples)
         padded = torch.nn.functional.pad(rows, (0, -self.n_samples % n))
         return padded.view(len(rows), -1, n).transpose(0, 1).contiguous().numpy()
+
+
+def pairs(d: int) -> tuple[Tensor, Tensor]:
+    """Return i and j of the products x~_i x~_j of d = D + 1 values, int64 (P,) each."""
+    i, j = torch.triu_indices(d, d)
+    order = (j - i).argsort(stable=True)
+    return i[order], j[order]
 
 
 class _Scratch(threading.local):
