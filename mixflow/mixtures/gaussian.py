@@ -9,6 +9,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from mixflow.mixtures import functional
+
 # Values (component x sample x feature) that one pass evaluates.
 VALUES = 2**20
 
@@ -46,27 +48,33 @@ class GaussianMixture:
         identity = torch.eye(factor.shape[-1]).to(factor)
         return torch.linalg.solve_triangular(factor, identity, upper=False).mT
 
-    def log_joint(self, x: Tensor) -> Tensor:
-        """Return log pi_k + log N(x; mu_k, S_k) in nats: (N, D) -> (N, K)."""
+    def log_prob_components(self, x: Tensor) -> Tensor:
+        """Return log N(x_n; mu_k, S_k) in nats: (N, D) -> (N, K)."""
         size = max(1, VALUES // self.means.numel())
-        return torch.cat([self._log_joint(part) for part in x.split(size)])
+        return torch.cat([self._log_prob_components(part) for part in x.split(size)])
+
+    def log_joint(self, x: Tensor) -> Tensor:
+        """Return log pi_k + log N(x_n; mu_k, S_k) in nats: (N, D) -> (N, K)."""
+        return self.log_prob_components(x) + self.weights.log()
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Return log p(x) in nats: (N, D) -> (N,)."""
+        """Return log p(x_n) in nats: (N, D) -> (N,); -inf where it is below what a float holds."""
         return torch.logsumexp(self.log_joint(x), 1)
 
     def posterior(self, x: Tensor) -> Tensor:
         """Return the responsibilities: (N, D) -> (N, K)."""
-        return torch.softmax(self.log_joint(x), 1)
+        return functional.posterior(self.log_prob_components(x), self.weights.log())
 
     def rescaled(self, shift: Tensor, scale: Tensor) -> GaussianMixture:
         """Return the density of ``shift + scale * x``; shift and scale have shape (D,)."""
         covariances = self.covariances * scale[:, None] * scale
         return GaussianMixture(self.weights, self.means * scale + shift, covariances)
 
-    def _log_joint(self, x: Tensor) -> Tensor:
+    def _log_prob_components(self, x: Tensor) -> Tensor:
         factor = self.precisions_cholesky
-        z = (x - self.means[:, None]) @ factor
+        distance = ((x - self.means[:, None]) @ factor).square().sum(2)
+        # Of values near 1e308 it is a difference of infinities.
+        distance = distance.nan_to_num(nan=torch.inf, posinf=torch.inf)
         log_det = factor.diagonal(dim1=1, dim2=2).log().sum(1)
-        constant = self.weights.log() + log_det - 0.5 * x.shape[1] * math.log(2 * math.pi)
-        return (constant[:, None] - 0.5 * z.square().sum(2)).T
+        constant = log_det - 0.5 * x.shape[1] * math.log(2 * math.pi)
+        return (constant[:, None] - 0.5 * distance).T

@@ -64,7 +64,8 @@ def gaussian_em(
     responsibilities
         Where to start, shape (B, N, K); a component without any is padding.
     ridge
-        Added to every variance, in squared units of x: a number or shape (B, 1) or (B, D).
+        Added to every covariance, in squared units of x: a number times the identity, or
+        positive definite matrices, (B, D, D).
     sample_weight
         Non-negative, shape (N,) or (B, N).
     tol
@@ -97,7 +98,8 @@ def climb(
     the samples that each mixture learns from, int64 (B,).
     """
     b = len(sums)
-    ridge = torch.as_tensor(ridge, dtype=sums.dtype).expand(b, samples.n_features)
+    if not isinstance(ridge, Tensor):
+        ridge = ridge * torch.eye(samples.n_features, dtype=sums.dtype).expand(b, -1, -1)
     real = sums[..., 0] > 0
     fits = GaussianFits(
         *maximize(sums, ridge, real),
@@ -134,7 +136,7 @@ def maximize(sums: Tensor, ridge: Tensor, real: Tensor) -> tuple[Tensor, Tensor,
     sums
         Of w_n r_nk times the products, (B, K, P).
     ridge
-        Added to the variances, (B, D).
+        Added to the covariances, (B, D, D).
     real
         False is padding, (B, K).
     """
@@ -143,10 +145,10 @@ def maximize(sums: Tensor, ridge: Tensor, real: Tensor) -> tuple[Tensor, Tensor,
     mass = moments[..., 0, 0] + 10 * EPSILON
     means = moments[..., 0, 1:] / mass[..., None]
     square = moments[..., 1:, 1:] / mass[..., None, None]
-    covariances = square - means[..., None] * means[..., None, :]
+    covariances = square - means[..., None] * means[..., None, :] + ridge[:, None]
     # What a difference of second moments cannot tell from 0.
     rounding = 8 * moments.shape[-1] * EPSILON * square.diagonal(dim1=-2, dim2=-1)
-    covariances.diagonal(dim1=-2, dim2=-1).add_(ridge[:, None] + rounding)
+    covariances.diagonal(dim1=-2, dim2=-1).add_(rounding)
     weights = torch.where(real, mass, 0.0)
     return weights / weights.sum(-1, keepdim=True), means, covariances
 
