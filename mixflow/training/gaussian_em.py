@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mixflow.mixtures.gaussian import GaussianMixture
-from mixflow.training.gaussian_statistics import Samples, pairs
+from mixflow.training.gaussian_statistics import PADDING, Samples, pairs
 
 EPSILON = torch.finfo(torch.float64).eps
 
@@ -160,13 +160,13 @@ def natural(weights: Tensor, means: Tensor, covariances: Tensor) -> Tensor:
     precision = torch.cholesky_inverse(factor)
     linear = (precision @ means[..., None])[..., 0]
     log_det = -factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-    constant = weights.log() + log_det - 0.5 * d * math.log(2 * math.pi)
+    constant = weights.log().clamp_min(PADDING) + log_det - 0.5 * d * math.log(2 * math.pi)
     form = means.new_empty(*weights.shape, d + 1, d + 1)
     form[..., 0, 0] = 2 * constant - (linear * means).sum(-1)
     form[..., 0, 1:] = linear
     form[..., 1:, 1:] = -precision
     i, j = pairs(d + 1)
-    return form[..., i, j] * torch.where(i == j, 0.5, 1.0)
+    return form.flatten(-2).index_select(-1, i * (d + 1) + j) * torch.where(i == j, 0.5, 1.0)
 
 
 def symmetric(sums: Tensor) -> Tensor:
@@ -175,4 +175,4 @@ def symmetric(sums: Tensor) -> Tensor:
     i, j = pairs(d)
     index = torch.empty(d, d, dtype=torch.int64)
     index[i, j] = index[j, i] = torch.arange(len(i))
-    return sums[..., index]
+    return sums.index_select(-1, index.flatten()).unflatten(-1, (d, d))

@@ -16,7 +16,7 @@ from mixflow.training.gaussian_statistics import Samples
 # From this many samples on a fifth is held out once; fewer are held out in turn.
 ONE_SPLIT, FOLDS = 10_000, 5
 # Numbers of components after the best one that are tried in vain.
-PATIENCE = 2
+PATIENCE = 4
 # No held-out sample counts for a candidate by more nats below the best: one row of 1e6 among a
 # thousand would decide alone, by as many nats as a float holds.
 WORST = 50.0
@@ -92,7 +92,7 @@ def select_gaussian_mixture(
     x
         Finite, shape (N, D).
     n_components
-        K; ``"auto"`` tries 1 to 50, and stops after two numbers that are no better.
+        K; ``"auto"`` tries 1 to 50, and stops after four numbers that are no better.
     generator
         Of the folds and the starts.
     sample_weight

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from mixflow.training.gaussian_statistics import Samples
+from mixflow.training.gaussian_statistics import PADDING, Samples
 
 # Samples that seeds are drawn from, at least, and for each seed.
 SEED_SAMPLES, PER_SEED = 2000, 40
@@ -98,7 +98,7 @@ def kmeans(
 def _linear(centres: Tensor) -> Tensor:
     """Return what is largest for the nearest centre, linear in (1, x): (B, K, D + 1)."""
     form = torch.cat([-0.5 * centres.square().sum(2, keepdim=True), centres], 2)
-    padding = form.new_zeros(form.shape[2]).index_fill(0, torch.tensor(0), -torch.inf)
+    padding = form.new_zeros(form.shape[2]).index_fill(0, torch.tensor(0), PADDING)
     return torch.where(form[..., :1].isnan(), padding, form)
 
 

@@ -28,6 +28,8 @@ Sums = tuple[Array, Array]
 # twice as fast as torch's. Values in a block of chunks, which a core's cache holds. Blocks go round
 # in a fixed number of shares, so that the number of threads does not move a sum.
 CHUNK, VALUES, SHARES = 384, 2**19, 8
+# The log weight of padding: finite, or products with it would be no numbers.
+PADDING = -1e300
 
 
 class Samples:
@@ -167,11 +169,12 @@ class Samples:
 
     def _chunks(self, rows: Tensor) -> Array:
         """Return rows (R, N) as (C, R, n), padded with zeros."""
-        n = min(CHUNK, self.n_samples)
+        n = -(-self.n_samples // -(-self.n_samples // CHUNK))
         padded = torch.nn.functional.pad(rows, (0, -self.n_samples % n))
         return padded.view(len(rows), -1, n).transpose(0, 1).contiguous().numpy()
 
 
+@cache
 def pairs(d: int) -> tuple[Tensor, Tensor]:
     """Return i and j of the products x~_i x~_j of d = D + 1 values, int64 (P,) each."""
     i, j = torch.triu_indices(d, d)
