@@ -8,6 +8,7 @@ The products stand in the order of j - i, then i: so are all of one j - i made i
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -46,8 +47,9 @@ class Samples:
     def __init__(self, x: Tensor, weights: Tensor) -> None:
         self.n_samples, self.n_features = x.shape
         self.total = weights.sum(1)
-        self.x = self._chunks(torch.cat([x.new_ones(1, len(x)), x.T]))
-        self.weights = self._chunks(weights)
+        self.x = self._chunks(x, 1)
+        self.x[:, 0] = 1
+        self.weights = self._chunks(weights.T)
         self._map: Callable[..., Iterator[Any]] = map
         self._scratch = _Scratch()
 
@@ -97,13 +99,19 @@ class Samples:
     def sums(self, responsibilities: Tensor, row: Tensor) -> Tensor:
         """Sum for a first M-step: responsibilities (B, N, K) -> (B, K, P)."""
         b, _, k = responsibilities.shape
-        by_sample = responsibilities.transpose(0, 1).split(self.x.shape[2])
-        sums = np.zeros(1)
-        for c, r in enumerate(by_sample):
-            weight = self.weights[c, row.numpy(), : len(r)].T[..., None]
-            products = self._products(slice(c, c + 1))[0, :, : len(r)]
-            sums = sums + products @ (r.numpy() * weight).reshape(len(r), -1)
-        return torch.from_numpy(np.ascontiguousarray(sums.T)).view(b, k, -1)
+        by_sample = responsibilities.transpose(0, 1).flatten(1).split(self.x.shape[2])
+
+        def run(share: list[slice]) -> Array:
+            return sum(
+                products[:, : len(r)] @ (r.numpy() * weight[row.numpy(), : len(r)].T.repeat(k, 1))
+                for part in share
+                for products, weight, r in zip(
+                    self._products(part), self.weights[part], by_sample[part], strict=True
+                )
+            )
+
+        sums = sum(self._map(run, self._shares(b * k)))
+        return torch.from_numpy(sums.T.copy()).view(b, k, -1)
 
     def mean_square(self) -> Tensor:
         """Return the mean of |x_n|^2 under every weighting, (R,)."""
@@ -167,11 +175,13 @@ class Samples:
         blocks = [slice(i, i + size) for i in range(0, n_chunks, size)]
         return [blocks[i::SHARES] for i in range(min(SHARES, len(blocks)))]
 
-    def _chunks(self, rows: Tensor) -> Array:
-        """Return rows (R, N) as (C, R, n), padded with zeros."""
+    def _chunks(self, columns: Tensor, first: int = 0) -> Array:
+        """Return (N, R) as (C, R, n), padded with zeros, behind ``first`` rows of nothing."""
         n = -(-self.n_samples // -(-self.n_samples // CHUNK))
-        padded = torch.nn.functional.pad(rows, (0, -self.n_samples % n))
-        return padded.view(len(rows), -1, n).transpose(0, 1).contiguous().numpy()
+        padded = torch.nn.functional.pad(columns, (0, 0, 0, -self.n_samples % n)).numpy()
+        out = np.empty((len(padded) // n, first + columns.shape[1], n))
+        out[:, first:] = padded.reshape(len(out), n, -1).swapaxes(1, 2)
+        return out
 
 
 @cache
@@ -189,7 +199,7 @@ class _Scratch(threading.local):
         self.arrays: dict[str, Array] = {}
 
     def __call__(self, name: str, shape: tuple[int, ...]) -> Array:
-        size = int(np.prod(shape))
+        size = math.prod(shape)
         if name not in self.arrays or self.arrays[name].size < size:
             self.arrays[name] = np.empty(size)
         return self.arrays[name][:size].reshape(shape)
