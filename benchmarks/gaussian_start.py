@@ -118,7 +118,10 @@ def compare(arguments: argparse.Namespace, threads: int) -> list[common.Row]:
                 PEER: lambda: [peer(x, k, start) for start in starts],
                 "mixflow": lambda: gaussian_em(tx, ts, ridge=RIDGE),
             },
-            "one start, by k-means": {PEER: lambda: peer(x, k), "mixflow": lambda: from_kmeans(tx, k)},
+            "one start, by k-means": {
+                PEER: lambda: peer(x, k),
+                "mixflow": lambda: from_kmeans(tx, k),
+            },
         }
         rows = []
         for what, alternatives in groups.items():
@@ -130,7 +133,9 @@ def compare(arguments: argparse.Namespace, threads: int) -> list[common.Row]:
                         "alternative": name,
                         "threads": threads,
                         **common.summary(times, 0),
-                        "scikit-learn / this": round(1 / common.paired_ratio(times, seconds[PEER]), 2)
+                        "scikit-learn / this": round(
+                            1 / common.paired_ratio(times, seconds[PEER]), 2
+                        )
                         if name != PEER
                         else 1.0,
                     }

@@ -98,9 +98,7 @@ def measure(x: np.ndarray, seed: int) -> dict[str, dict[str, Any]]:
 
 def row(name: str, shape: tuple[int, ...], splits: list[dict[str, dict[str, Any]]]) -> common.Row:
     """Return a table's means, and the 95 % interval of the difference over splits."""
-    nats = {
-        who: [s[who]["log_prob"].mean() for s in splits] for who in ("mixflow", "scikit-learn")
-    }
+    nats = {who: [s[who]["log_prob"].mean() for s in splits] for who in ("mixflow", "scikit-learn")}
     difference = np.subtract(nats["mixflow"], nats["scikit-learn"])
     half = stats.sem(difference) * stats.t.ppf(0.975, len(splits) - 1)
     seconds = {who: statistics.median(s[who]["seconds"] for s in splits) for who in nats}

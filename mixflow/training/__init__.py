@@ -2,6 +2,12 @@
 
 from mixflow.training.em import EM
 from mixflow.training.em_settings import EMSettings
+from mixflow.training.gaussian_em import GaussianFits, gaussian_em
+from mixflow.training.gaussian_selection import (
+    GaussianSelection,
+    Smoothing,
+    select_gaussian_mixture,
+)
 from mixflow.training.groups import Groups
 from mixflow.training.loop import Fit, fit
 from mixflow.training.objective import LoopSettings, Objective, TrainingDiverged
@@ -14,13 +20,18 @@ __all__ = [
     "VI",
     "EMSettings",
     "Fit",
+    "GaussianFits",
+    "GaussianSelection",
     "Groups",
     "LoopSettings",
     "Objective",
+    "Smoothing",
     "StochasticEM",
     "StochasticEMSettings",
     "TrainingDiverged",
     "VISettings",
     "fit",
+    "gaussian_em",
+    "select_gaussian_mixture",
     "start_responsibilities",
 ]

@@ -115,7 +115,9 @@ class Samples:
 
     def mean_square(self) -> Tensor:
         """Return the mean of |x_n|^2 under every weighting, (R,)."""
-        square = np.einsum("cdn,cdn,crn->r", self.x[:, 1:], self.x[:, 1:], self.weights, optimize=True)
+        square = np.einsum(
+            "cdn,cdn,crn->r", self.x[:, 1:], self.x[:, 1:], self.weights, optimize=True
+        )
         return torch.from_numpy(square) / self.total
 
     def log_prob(self, theta: Tensor) -> Tensor:
@@ -134,7 +136,7 @@ class Samples:
     # A block of chunks ------------------------------------------------------------------------
 
     def _block(
-        self, part: slice, flat: Array, shape: tuple[int, int], row: Array, second: bool
+        self, part: slice, flat: Array, shape: tuple[int, ...], row: Array, second: bool
     ) -> Sums:
         """Return the sums of a block, (P, B K), and its log likelihoods, (B, R)."""
         hard = flat.shape[1] == self.n_features + 1
@@ -153,7 +155,7 @@ class Samples:
         sums = sum(p @ q for p, q in zip(products, r, strict=True))
         return sums, (log_prob @ weights.swapaxes(1, 2)).sum(0)
 
-    def _joint(self, products: Array, flat: Array, shape: tuple[int, int]) -> Array:
+    def _joint(self, products: Array, flat: Array, shape: tuple[int, ...]) -> Array:
         """Return log pi_k + log p_k(x_n), (c, B, K, n)."""
         out = self._scratch("joint", (len(products), len(flat), products.shape[2]))
         np.matmul(flat, products, out=out)

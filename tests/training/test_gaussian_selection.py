@@ -59,10 +59,6 @@ def test_scores_are_mean_densities_of_samples_left_out():
         total += model.score_samples(z[out]).sum()
     expected = total / 203 - float(scale.log().sum())
     assert float(selection.scores[0, 0]) == pytest.approx(expected, abs=1e-9)
-    # All samples have the covariance that half of it is added to.
-    covariance = selection.mixture.covariances[0] if selection.smoothing.shrinkage else None
-    if covariance is not None:
-        torch.testing.assert_close(covariance, 1.5 * torch.from_numpy(np.cov(x.T, ddof=0)))
 
 
 def test_what_is_shared_is_added_by_shrinkage():
