@@ -17,12 +17,31 @@ help:  ## list the targets
 
 env: $(STAMP)  ## install mixflow and its tools into .venv
 
+define INSTALLING
+First mixflow and its tools are installed into $(VENV), once and when the pins change:
+  download  0.4 GB from PyPI with a CPU build of PyTorch; on Linux pip takes the CUDA build,
+            3 GB in all. For the smaller one stop here (Ctrl-C), then
+            PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make $(MAKECMDGOALS)
+  disk      1.8 GB with the CPU build
+  time      a minute and a half, and that of the download; pip's words: $(VENV)/install.log
+No data set is downloaded, now or for the book.
+endef
+define NOT_INSTALLED
+Nothing was installed anew. Mend what the last lines name, then make $(MAKECMDGOALS) again; without
+a network, from a folder of wheels: PIP_NO_INDEX=1 PIP_FIND_LINKS=FOLDER make $(MAKECMDGOALS)
+endef
+export INSTALLING NOT_INSTALLED
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
 # torch first and by plain pip: resolved together with the rest it may come as a CUDA build.
 $(STAMP): pyproject.toml constraints.txt
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mixflow needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=...")'
-	test -x $(BIN)/pip || "$(PYTHON)" -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[book,slurm,test,dev]'
+	@echo "$$INSTALLING"
+	@test -x $(BIN)/pip || "$(PYTHON)" -m venv $(VENV)
+	@{ $(PIP) torch && $(PIP) -e '.[book,slurm,test,dev]'; } > $(VENV)/install.log 2>&1 || \
+	  { echo "$$NOT_INSTALLED"; grep ERROR $(VENV)/install.log | tail -n 3; exit 1; }
+	@# Finds the fonts, so that no page has to.
+	@$(BIN)/python -c 'import matplotlib.font_manager'
 	@touch $@
 
 # OFFLINE=1: every page anew, without network, data sets and caches, as CI does.

@@ -15,6 +15,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 REGISTRY = "experiments/__init__.py"
+RUNNER = ("notebooks.py", "missing.py", "executed.py")  # what executes every page
 # What shows verdicts: of items of the page's own paper, and of any targets.
 VERDICTS = "verdicts"
 ANY_VERDICTS = {"verdict_table", "verdict_counts", "status_table"}
@@ -33,7 +34,8 @@ def dependencies(source: Path, results: Path, package: Path = PACKAGE) -> list[P
         Folder of mixflow.
     """
     shown = experiments_of(source, package)
-    files = modules_of(source, package)
+    runner = {package / name for name in RUNNER if (package / name).is_file()}
+    files = modules_of(source, package) | runner
     beside = {data for path in files for data in path.parent.glob("*.csv")}
     runs = {done for name in shown for done in results.glob(f"{name}/*/DONE")}
     return [source, *sorted(files | beside), *sorted(runs)]
@@ -101,7 +103,7 @@ def _registry(package: Path) -> Mapping[str, str]:
             case ast.Assign(targets=[ast.Name(id="_MODULES")], value=value):
                 registry: dict[str, str] = ast.literal_eval(value)
                 return registry
-    raise ValueError(f"{package / REGISTRY} has no table _MODULES of the experiments")
+    return {}
 
 
 # Imports ------------------------------------------------------------------------------------------
@@ -164,4 +166,4 @@ def _files(module: str, package: Path) -> set[Path]:
 
 @cache
 def _parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+    return ast.parse(path.read_text(encoding="utf-8") if path.is_file() else "", str(path))

@@ -1,12 +1,15 @@
 """What `make book` says, and that its offline build has no network."""
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from mixflow.notebooks import run_notebook
 
 ROOT = Path(__file__).parents[1]
 
@@ -28,9 +31,9 @@ def progress(book, tmp_path, monkeypatch):
         "job         count",
         "notebook       20",
         "Finished jobid: 3 (Rule: notebook)",
-        "Error in rule notebook:",
-        "    jobid: 4",
-        "    log: _build/logs/03_page.log (check log file(s) for error details)",
+        "RuleException:",
+        "Command 'set -euo pipefail;  python -m mixflow notebook notebooks/03_page.py --out pages "
+        " > _build/logs/03_page.log 2>&1' returned non-zero exit status 1.",
     ):
         found.read(line)
     return found
@@ -46,16 +49,63 @@ def test_a_failure_names_its_reason_last(book, progress, tmp_path):
     log.parent.mkdir(parents=True)
     log.write_text("a bar\nerror: 03_page.py: cell 4 failed: KeyError: 'x'\n")
     lines = book.why_not(progress)
-    assert lines[0].startswith("The book was not built: mend what the last lines name")
+    assert lines[0] == (
+        "The book was not built. Made anew and kept: 1 page. Mend what the last lines name, then "
+        "make book again."
+    )
     assert lines[-1] == "error: 03_page.py: cell 4 failed: KeyError: 'x'"
     assert len(lines) <= 6
 
 
 def test_the_summary_fits_ten_lines(book, progress):
-    lines = book.summary(progress, [f"page, cell {n}: note" for n in range(50)], 75.0)
+    lines = book.summary(progress.made, [f"page, cell {n}: note" for n in range(50)], 75.0)
     assert len(lines) <= 10
-    assert lines[0] == "1 page made anew in 1:15 min."
+    assert lines[0] == "1 page made anew in 1.2 min."
     assert lines[-1].startswith("The book: file://")
+
+
+def test_of_jupyter_book_the_warnings_are_the_reason(book):
+    log = "reading sources... 3\n/x/03.ipynb:1: WARNING: no target: 'y'\nbuild finished\n"
+    assert book.reason(log) == ["/x/03.ipynb:1: WARNING: no target: 'y'"]
+    assert book.reason("a\n\nb\n") == ["a", "b"]
+
+
+def test_notes_and_warnings_are_found_in_pages(book, tmp_path):
+    warning = {"output_type": "stream", "name": "stderr", "text": "careful"}
+    lacking = {"output_type": "display_data", "metadata": {"mixflow_lacks": "fetch it"}}
+    cells = [
+        {"metadata": {}, "outputs": [lacking]},
+        {"metadata": {}, "outputs": [warning]},
+        {"metadata": {"tags": ["remove-stderr"]}, "outputs": [warning]},
+    ]
+    for name in ("01_page.ipynb", "02_page.partial.ipynb"):
+        (tmp_path / name).write_text(json.dumps({"cells": cells}))
+    found = book.looked_through(tmp_path)
+    assert found == (["01_page, cell 1: fetch it"], ["01_page, cell 2"])
+
+
+NETWORK = """\
+# %% tags=["parameters"]
+n = 1
+# %%
+import socket
+for ask in (lambda: socket.create_connection(("192.0.2.1", 80)),
+            lambda: socket.getaddrinfo("example.org", 80)):
+    try:
+        ask()
+    except OSError as error:
+        print(error.strerror)
+"""
+
+
+def test_offline_means_no_network_in_a_kernel_either(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'workflow' / 'offline'}{os.pathsep}{ROOT}")
+    monkeypatch.setenv("MIXFLOW_REFUSED", str(tmp_path / "refused"))
+    (tmp_path / "page.py").write_text(NETWORK)
+    page = json.loads(run_notebook(tmp_path / "page.py", out=tmp_path / "out").read_text())
+    said = "".join(page["cells"][1]["outputs"][0]["text"])
+    assert said.count("the network is refused here") == 2
+    assert (tmp_path / "refused").read_text().split() == ["192.0.2.1", "example.org"]
 
 
 def test_offline_means_no_network_in_any_python_process(tmp_path):

@@ -278,16 +278,32 @@ def test_figures_in_executed_notebooks(root, problems):
 def test_built_book(root, problems):
     html = root / "book" / "_build" / "html"
     html.mkdir(parents=True)
-    sources = [root / "book" / "page.md", root / "mixflow" / "x.py"]
-    for path in [*sources, html / "page.html", html / "index.html"]:
+    source = root / "book" / "page.md"
+    for path in (source, html / "page.html", html / "index.html"):
         path.write_text("")
         os.utime(path, (1000, 1000))
     assert problems("built-book") == []
-    os.utime(sources[0], (2000, 2000))
+    os.utime(source, (2000, 2000))
     assert "page.md changed" in problems("built-book")[0]
-    os.utime(html / "page.html", (3000, 3000))
-    os.utime(sources[1], (4000, 4000))
-    assert problems("built-book") == ["mixflow/x.py changed after the book was built; make book"]
+
+
+def test_a_page_is_older_than_what_it_shows(root, problems):
+    """And not than a module that it does not import."""
+    source, page = root / "notebooks" / "01_x.py", root / "book" / "executed" / "01_x.ipynb"
+    source.write_text("import mixflow.x")
+    page.parent.mkdir()
+    page.write_text(json.dumps({"cells": [], "metadata": {STAMP: stamp(source, {})}}))
+    modules = [root / "mixflow" / name for name in ("x.py", "y.py")]
+    for path in modules:
+        path.touch()
+    for path in (source, page, *modules):
+        os.utime(path, (1000, 1000))
+    os.utime(modules[1], (2000, 2000))
+    assert problems("executed") == []
+    os.utime(modules[0], (2000, 2000))
+    assert problems("executed") == [
+        "book/executed/01_x.ipynb is older than mixflow/x.py; make book"
+    ]
 
 
 def test_blocks():

@@ -40,6 +40,9 @@ def affordable(words):
             return ["pip", "install", *here, *(word for word in rest if word != "-e")]
         case ["mixflow", "run", *_] if "laptop" in words:
             return [*words, "--dry-run"]
+        case ["mixflow", "publish", *rest] if "--dry-run" not in rest:
+            # It would change the book, and refuses the smoke runs made here.
+            return [*words, "--dry-run"]
         case ["conda" | "source", *_]:  # no conda here; no environment in the clone
             return None
     return words

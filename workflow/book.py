@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -17,23 +16,30 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from mixflow.executed import BOOK  # noqa: E402
+from mixflow.files import write_atomically  # noqa: E402
+from mixflow.locks import BusyError, held  # noqa: E402
+from mixflow.missing import notes  # noqa: E402
+
 BUILD = ROOT / "_build"
 LOG, REPORT, INDEX = BUILD / "book.log", BUILD / "book.json", BUILD / "html" / "index.html"
-PAGES = ROOT / "book" / "executed"
-CPU_SECONDS_A_PAGE = 13  # measured over all pages; an interval, not a promise
+# CPU seconds: of a page on average, and of the rest. Measured on two cores that share a processor.
+A_PAGE, THE_REST = 15, 25
 MOST_LISTED = 5
 
 _PLANNED = re.compile(r"notebook +(\d+)$")
-_DONE = "(Rule: notebook)"
-_FAILED = re.compile(r"Error in rule (\w+):")
-_LOG_OF_JOB = re.compile(r" +log: (\S+)")
+_FAILED = re.compile(r"Command .*> (\S+) 2>&1' (?:returned|died)")
+_TROUBLE = re.compile(r"\b(WARNING|ERROR|\w*Error|\w*Exception)\b")
 
 
 @dataclass
@@ -51,81 +57,83 @@ class Progress:
     planned: int = 0
     made: int = 0
     failed: list[Path] = field(default_factory=list)
-    _in_error: bool = False
 
     def read(self, line: str) -> None:
         """Take note of a line of Snakemake's."""
         if (found := _PLANNED.match(line)) and not self.planned:
             self.planned = int(found[1])
-        elif _DONE in line:
+        elif line.startswith("Finished jobid") and "(Rule: notebook)" in line:
             self.made += 1
-        elif _FAILED.match(line):
-            self._in_error = True
-        elif self._in_error and (found := _LOG_OF_JOB.match(line)):
+        elif found := _FAILED.match(line):
             self.failed.append(ROOT / found[1])
-            self._in_error = False
 
 
 def build(cores: int, offline: bool) -> int:
     """Build the book; return the exit code."""
-    began = time.monotonic()
-    progress = Progress()
+    began, progress = time.monotonic(), Progress()
     with _environment(offline) as environment:
-        code = _snakemake(
-            cores, ["--forcerun", "notebook"] if offline else [], environment, progress
-        )
+        options = ["--forcerun", "notebook"] if offline else []
+        code = _snakemake(cores, options, environment, progress)
         refused = _lines(environment.get("MIXFLOW_REFUSED"))
-    lacks, warnings = _looked_through()
     if code:
-        _say(*why_not(progress))
+        _say(why_not(progress))
         return 1
+    lacks, warnings = looked_through(ROOT / BOOK)
+    seconds = time.monotonic() - began
     if progress.made:
         spent = resource.getrusage(resource.RUSAGE_CHILDREN)
         report = {
-            "pages": len(list(PAGES.glob("[0-9]*.ipynb"))),
+            "pages": len(_pages_in(ROOT / BOOK)),
             "made": progress.made,
             "offline": offline,
             "lacks": lacks,
             "warnings": warnings,
             "refused": refused,
-            "seconds": round(time.monotonic() - began),
+            "seconds": round(seconds),
             "cpu_seconds": round(spent.ru_utime + spent.ru_stime),
         }
-        REPORT.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    _say(*summary(progress, lacks, time.monotonic() - began))
+        write_atomically(REPORT, (json.dumps(report, indent=1) + "\n").encode())
+    _say(summary(progress.made, lacks, seconds))
     return 0
 
 
 def _snakemake(
-    cores: int, options: list[str], environment: Mapping[str, str], progress: Progress
+    cores: int, options: Iterable[str], environment: Mapping[str, str], progress: Progress
 ) -> int:
-    """Run Snakemake to its end, with a bar of pages."""
+    """Run Snakemake to its end, with a bar of pages; return its exit code."""
     command = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--nolock", *options]
     command += ["--workflow-profile", "workflow/profiles/local"]
-    LOG.parent.mkdir(exist_ok=True)
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=dict(environment),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
-    rarely = 0.5 if sys.stderr.isatty() else 30.0
-    bar = None
-    with LOG.open("w", encoding="utf-8") as log:
-        for line in process.stdout:
-            log.write(line)
+    with (
+        LOG.open("w", encoding="utf-8") as log,
+        subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        ) as process,
+    ):
+        lines = _kept(process.stdout or (), log)
+        for line in lines:
             progress.read(line)
-            if progress.planned and bar is None:
-                _say(*plan(progress.planned, cores))
-                bar = tqdm(total=progress.planned, unit="page", mininterval=rarely)
-            if bar is not None:
+            if progress.planned:
+                _say(plan(progress.planned, cores))
+                break
+        rarely = 0.5 if sys.stderr.isatty() else 20.0
+        nothing = not progress.planned
+        with tqdm(total=progress.planned, unit="page", mininterval=rarely, disable=nothing) as bar:
+            for line in lines:
+                progress.read(line)
                 bar.update(progress.made - bar.n)
-    if bar is not None:
-        bar.close()
-    return process.wait()
+    return process.returncode
+
+
+def _kept(lines: Iterable[str], log: TextIO) -> Iterator[str]:
+    """Yield lines that are written into a log as they come."""
+    for line in lines:
+        log.write(line)
+        yield line
 
 
 @contextlib.contextmanager
@@ -139,21 +147,18 @@ def _environment(offline: bool) -> Iterator[dict[str, str]]:
         environment.pop("MIXFLOW_DATA", None)
         path = [str(ROOT / "workflow" / "offline"), environment.get("PYTHONPATH", "")]
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, path))
-        environment["XDG_CACHE_HOME"] = str(Path(folder) / "cache")
-        environment["MIXFLOW_REFUSED"] = str(Path(folder) / "refused")
-        # Made now: found by a page, matplotlib says in it that this takes a while.
-        fonts = [sys.executable, "-c", "import matplotlib.font_manager"]
-        subprocess.run(fonts, env=environment, check=True, stderr=subprocess.DEVNULL)
+        environment["XDG_CACHE_HOME"] = str(Path(folder, "cache"))
+        environment["MIXFLOW_REFUSED"] = str(Path(folder, "refused"))
+        # A page that had to look for fonts would say that it takes a while.
+        look_for_fonts = [sys.executable, "-c", "import matplotlib.font_manager"]
+        subprocess.run(look_for_fonts, env=environment, check=True)
         yield environment
 
 
-def _looked_through() -> tuple[list[str], list[str]]:
-    """Return the cells of all pages that show a note for want of a file, and those that warn."""
-    sys.path.insert(0, str(ROOT))
-    from mixflow.missing import notes
-
+def looked_through(pages: Path) -> tuple[list[str], list[str]]:
+    """Return the cells that show a note for want of a file, and those that show warnings."""
     lacks, warnings = [], []
-    for path in sorted(PAGES.glob("[0-9]*.ipynb")):
+    for path in _pages_in(pages):
         page = json.loads(path.read_bytes())
         lacks += [f"{path.stem}, cell {number}: {note}" for number, note in notes(page)]
         for number, cell in enumerate(page["cells"], 1):
@@ -163,79 +168,72 @@ def _looked_through() -> tuple[list[str], list[str]]:
     return lacks, warnings
 
 
-# What is said ------------------------------------------------------------------------------------
-
-
-def plan(n_pages: int, cores: int) -> list[str]:
-    """Return what is going to be done, and how long it takes."""
-    minutes = max(1, round(n_pages * CPU_SECONDS_A_PAGE / min(cores, n_pages) / 60))
-    return [
-        f"{_pages(n_pages)} to make on {cores} cores: about {minutes} min. Nothing is downloaded: "
-        f"they show stored results. Snakemake's log: {_relative(LOG)}"
-    ]
-
-
-def summary(progress: Progress, lacks: list[str], seconds: float) -> list[str]:
-    """Return where the book is, what was made, and what it lacks."""
-    lines = [f"{_pages(progress.made)} made anew in {_duration(seconds)}."]
-    if lacks:
-        lines.append(f"{len(lacks)} cells show a note for want of a data file:")
-        lines += [f"  {line}" for line in lacks[:MOST_LISTED]]
-        if len(lacks) > MOST_LISTED:
-            lines.append(f"  and {len(lacks) - MOST_LISTED} more, in {_relative(REPORT)}")
-        lines.append("With the files there: rm -r book/executed, then make book.")
-    return [*lines, f"The book: {INDEX.as_uri()}"]
-
-
-def why_not(progress: Progress) -> list[str]:
-    """Return why there is no book, the remedy before the reason."""
-    failed = [log for log in progress.failed if log.is_file()]
-    text = (failed[0] if failed else LOG).read_text(encoding="utf-8", errors="replace")
-    others = len(failed) - 1
-    return [
-        "The book was not built: mend what the last lines name, then `make book` again"
-        + (f"; {progress.made} pages that were made stay." if progress.made else "."),
-        *(
-            [f"{others} more failed: {', '.join(_relative(p) for p in failed[1:])}"]
-            if others > 0
-            else []
-        ),
-        f"Log: {_relative(failed[0] if failed else LOG)}",
-        *_reason(text),
-    ]
-
-
-def _reason(text: str) -> list[str]:
-    """Return the lines of a log that say what went wrong, at most four."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    for number in range(len(lines) - 1, -1, -1):
-        if lines[number].startswith("error: "):  # of our own command line
-            return lines[number : number + 4]
-    named = [
-        line for line in lines if re.search(r"\b(WARNING|ERROR|\w*Error|\w*Exception)\b", line)
-    ]
-    return named[:4] or lines[-4:]
-
-
-def _pages(n: int) -> str:
-    return f"{n or 'No'} page{'' if n == 1 else 's'}"
-
-
-def _duration(seconds: float) -> str:
-    return (
-        f"{int(seconds) // 60}:{int(seconds) % 60:02d} min" if seconds >= 60 else f"{seconds:.0f} s"
-    )
-
-
-def _relative(path: Path) -> str:
-    return os.path.relpath(path, ROOT)
+def _pages_in(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.glob("[0-9]*.ipynb") if not p.stem.endswith(".partial"))
 
 
 def _lines(path: str | None) -> list[str]:
     return Path(path).read_text().splitlines() if path and Path(path).is_file() else []
 
 
-def _say(*lines: str) -> None:
+# What is said -------------------------------------------------------------------------------------
+
+
+def plan(n_pages: int, cores: int) -> list[str]:
+    """Return what is going to be done, and how long it takes."""
+    seconds = n_pages * A_PAGE / min(cores, n_pages) + THE_REST
+    return [
+        f"{_count(n_pages)} to make, {cores} at a time: about {_duration(seconds)}.",
+        "Nothing is downloaded: pages show stored results.",
+        f"Snakemake's own words: {_relative(LOG)}",
+    ]
+
+
+def summary(made: int, lacks: list[str], seconds: float) -> list[str]:
+    """Return where the book is, what was made, and what it lacks."""
+    lines = [f"{_count(made)} made anew in {_duration(seconds)}."]
+    if lacks:
+        lines.append(f"{len(lacks)} cell{'s show' if len(lacks) > 1 else ' shows'} a note instead:")
+        lines += [f"  {line}" for line in lacks[:MOST_LISTED]]
+        if len(lacks) > MOST_LISTED:
+            lines.append(f"  and {len(lacks) - MOST_LISTED} more")
+        lines.append(f"Once the files are there: rm -r {BOOK}, then make book.")
+    return [*lines, f"The book: {INDEX.as_uri()}"]
+
+
+def why_not(progress: Progress) -> list[str]:
+    """Return why there is no book: what to do, then the reason, of the first that failed."""
+    logs = [log for log in progress.failed if log.is_file()] or [LOG]
+    stay = f" Made anew and kept: {_count(progress.made)}." if progress.made else ""
+    lines = [f"The book was not built.{stay} Mend what the last lines name, then make book again."]
+    if len(logs) > 1:
+        lines.append(f"{len(logs)} failed; the others: {', '.join(map(_relative, logs[1:]))}")
+    text = logs[0].read_text(encoding="utf-8", errors="replace")
+    return [*lines, f"The log: {_relative(logs[0])}", *reason(text)]
+
+
+def reason(text: str) -> list[str]:
+    """Return the lines of a log that say what went wrong, at most four."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    ours = [n for n, line in enumerate(lines) if line.startswith("error: ")]
+    if ours:
+        return lines[ours[-1] : ours[-1] + 4]
+    return [line for line in lines if _TROUBLE.search(line)][:4] or lines[-4:]
+
+
+def _count(pages: int) -> str:
+    return f"{pages or 'No'} page{'' if pages == 1 else 's'}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.0f} s"
+
+
+def _relative(path: Path) -> str:
+    return os.path.relpath(path, ROOT)
+
+
+def _say(lines: Iterable[str]) -> None:
     print(*lines, sep="\n", flush=True)
 
 
@@ -243,21 +241,17 @@ def main() -> int:
     """Read the command line and build, unless another process does."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--offline", action="store_true", help="all pages, without a network")
+    parser.add_argument("--offline", action="store_true", help="every page, without a network")
     options = parser.parse_args()
-    BUILD.mkdir(exist_ok=True)
-    with (BUILD / "book.lock").open("w") as lock:
-        try:
-            # The kernel frees it when this process ends, however it ends.
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            _say("Wait and try again: another process is building the book here.")
-            return 1
-        try:
+    try:
+        with held(BUILD / "book.lock", "building the book here"):
             return build(options.cores, options.offline)
-        except KeyboardInterrupt:
-            _say("", "Interrupted; `make book` goes on with the pages that are missing.")
-            return 130
+    except BusyError as error:
+        _say([str(error)])
+        return 1
+    except KeyboardInterrupt:
+        _say(["", "Interrupted; make book goes on with the pages that are missing."])
+        return 130
 
 
 if __name__ == "__main__":

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+from mixflow.dependencies import dependencies
 from mixflow.executed import BOOK, SOURCES, page_problems
+from mixflow.results.places import PUBLISHED
 from mixflow.results.store import Store
 
 
 def check_executed(root: Path, store: Store) -> list[str]:
-    """Check that the book's pages were made from today's sources, with the parameters in them."""
+    """Check that the book's pages were made from what is there now, with the parameters in it."""
     return [
         f"{page.relative_to(root)} {problem}; make book"
         for page in sorted((root / BOOK).glob("*.ipynb"))
         if not page.name.endswith(".partial.ipynb")
-        for problem in page_problems(page, root / SOURCES / f"{page.stem}.py")
+        for source in [root / SOURCES / f"{page.stem}.py"]
+        for problem in (*page_problems(page, source), *_newer(page, source, root))
     ]
+
+
+def _newer(page: Path, source: Path, root: Path) -> Iterator[str]:
+    """Say what a page shows that changed after it was made; Snakemake goes by time, too."""
+    if not source.is_file():
+        return
+    made = page.stat().st_mtime
+    shown = dependencies(source, root / PUBLISHED, root / "mixflow")
+    newer = [path.relative_to(root) for path in shown if path.stat().st_mtime > made]
+    if newer:
+        more = f" and {len(newer) - 1} more" if len(newer) > 1 else ""
+        yield f"is older than {newer[0]}{more}"

@@ -123,17 +123,11 @@ def _cell_without_alt(cell: Mapping[str, Any]) -> Iterator[str]:
 
 
 def check_built_book(root: Path, store: Store) -> list[str]:
-    """Check that the built book, if there is one, is newer than its sources and the package.
-
-    A page must be newer than its own source. For the package the newest page counts: a
-    build writes only the pages that changed.
-    """
+    """Check that every page of the built book, if there is one, is newer than its source."""
     problems: list[str] = []
     for html in (root / "book" / "_build" / "html", root / "_build" / "html"):
         built = {path.relative_to(html).as_posix(): path for path in html.rglob("*.html")}
-        if built:
-            problems += _stale_pages(root, built)
-            problems += _stale_package(root, max(map(_time, built.values())))
+        problems += _stale_pages(root, built)
     return problems
 
 
@@ -144,14 +138,6 @@ def _stale_pages(root: Path, built: Mapping[str, Path]) -> Iterator[str]:
             page = built.get(source.relative_to(base).with_suffix(".html").as_posix())
             if page and _time(page) < _time(source):
                 yield f"{source.relative_to(root)} changed after its page was built; make book"
-
-
-def _stale_package(root: Path, built: float) -> Iterator[str]:
-    sources = [p for kind in ("*.py", "*.csv") for p in (root / "mixflow").rglob(kind)]
-    newer = sorted(path for path in sources if _time(path) > built)
-    if newer:
-        more = f" and {len(newer) - 1} more" if len(newer) > 1 else ""
-        yield f"{newer[0].relative_to(root)}{more} changed after the book was built; make book"
 
 
 def _time(path: Path) -> float:

@@ -11,17 +11,12 @@ for K times as many epochs, at the total cost of flows apart.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pandas as pd
-
 from mixflow.experiments.base import Experiment, Result, RunContext
 from mixflow.experiments.em_gm.table_2.config import Table2
-from mixflow.experiments.em_gm.table_2.data import load_cell
-from mixflow.experiments.em_gm.table_2.fit import fit
-from mixflow.experiments.em_gm.table_2.sharing import measure
+from mixflow.experiments.em_gm.table_2.sharing import measured
 
 COMPONENTS, SEEDS = (2, 4, 10, 20), 3
 # Half of the epochs of each data set's recipe, so that K times as many stay affordable.
@@ -32,20 +27,12 @@ BETWEEN = {4: 2, 10: 2, 20: 4}
 
 def run(config: Table2, context: RunContext) -> Result:
     """Fit once; measure the mixture, its flows one by one, and how posteriors divide samples."""
-    cell = load_cell(config.dataset, config.model, config.split_seed)
-    start = time.perf_counter()
-    model = fit(config, context, "full", cell)
-    costs = {"fit_seconds": time.perf_counter() - start}
-    same = {
-        "dataset": config.dataset,
-        "model": config.model,
-        "setting": f"K={config.n_components} blocks={config.n_blocks} "
-        f"T={config.posterior_temperature} epochs={config.epochs}",
-        "seed": config.seed,
-    }
-    metrics = measure(model, cell)
-    rows = pd.DataFrame([{**same, "metric": m, "value": v} for m, v in sorted(metrics.items())])
-    return Result(rows, costs=costs)
+    return measured(
+        config,
+        context,
+        f"K={config.n_components} blocks={config.n_blocks} T={config.posterior_temperature} "
+        f"epochs={config.epochs}",
+    )
 
 
 def plan(profile: str) -> Sequence[Mapping[str, Any]]:

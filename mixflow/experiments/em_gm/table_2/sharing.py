@@ -34,6 +34,15 @@ WAYS: tuple[tuple[int, float | str], ...] = (
 
 def run(config: Table2, context: RunContext) -> Result:
     """Fit once; measure what the mixture gains over its flows, and what it overfits."""
+    return measured(
+        config,
+        context,
+        f"K={config.n_components} T={config.posterior_temperature} blocks={config.n_blocks}",
+    )
+
+
+def measured(config: Table2, context: RunContext, setting: str) -> Result:
+    """Fit once; return what :func:`measure` gives as rows of that setting."""
     cell = load_cell(config.dataset, config.model, config.split_seed)
     start = time.perf_counter()
     model = fit(config, context, "full", cell)
@@ -41,8 +50,7 @@ def run(config: Table2, context: RunContext) -> Result:
     same = {
         "dataset": config.dataset,
         "model": config.model,
-        "setting": f"K={config.n_components} T={config.posterior_temperature} "
-        f"blocks={config.n_blocks}",
+        "setting": setting,
         "seed": config.seed,
     }
     metrics = measure(model, cell)
