@@ -5,6 +5,7 @@ from mixflow.flows.curves import ToneCurve
 from mixflow.flows.glow import Glow, GlowLevel
 from mixflow.flows.layers import ActNorm, AffineCoupling, InvertibleLinear, Rotation, Squeeze
 from mixflow.flows.shared import Shared
+from mixflow.flows.spline_coupling import SplineCoupling, SplineFlow
 from mixflow.flows.vector import VectorFlow
 
 __all__ = [
@@ -17,6 +18,8 @@ __all__ = [
     "InvertibleLinear",
     "Rotation",
     "Shared",
+    "SplineCoupling",
+    "SplineFlow",
     "Squeeze",
     "ToneCurve",
     "VectorFlow",

@@ -11,6 +11,7 @@ from mixflow.flows import (
     GlowLevel,
     InvertibleLinear,
     Rotation,
+    SplineFlow,
     Squeeze,
     ToneCurve,
     VectorFlow,
@@ -30,6 +31,10 @@ def vector(n_features, **settings):
 
 def glow(shape, **settings):
     return lambda k: Glow(k, shape, hidden_features=5, **settings)
+
+
+def splines(n_features, **settings):
+    return lambda k: SplineFlow(k, n_features, n_layers=2, hidden_features=6, **settings)
 
 
 REGISTRY = {
@@ -56,6 +61,11 @@ REGISTRY = {
     "VectorFlow D=2 rotation": vector(2),
     "VectorFlow D=2 lu": vector(2, mixing="lu"),
     "VectorFlow D=2 reverse": vector(2, mixing="reverse"),
+    "SplineFlow": splines(4),
+    "SplineFlow no layers": lambda k: SplineFlow(k, 3, n_layers=0),
+    "SplineFlow D=1": splines(1),
+    "SplineFlow D=2": splines(2, n_bins=2),
+    "SplineFlow D=5": splines(5, n_bins=5, bound=1.0),
     "GlowLevel": lambda k: GlowLevel(k, (2, 4, 4), n_steps=2, hidden_features=5),
     "GlowLevel tone curve": lambda k: GlowLevel(
         k, (1, 4, 4), n_steps=1, hidden_features=5, tone_curve=True
@@ -207,6 +217,7 @@ def test_initialize_returns_forward_and_survives_one_sample(build):
     [
         lambda: VectorFlow(2, 6, n_layers=12, hidden_features=16),
         lambda: VectorFlow(2, 6, n_layers=12, hidden_features=16, mixing="lu"),
+        lambda: SplineFlow(2, 6, n_layers=12, hidden_features=16),
         lambda: Glow(2, (1, 8, 8), n_levels=2, n_steps=6, hidden_features=8),
     ],
 )
