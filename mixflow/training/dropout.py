@@ -25,7 +25,8 @@ class DropoutFrom:
     module
         Any module.
     generator
-        On the module's device. On a CPU the stream is that of torch's own layers.
+        On the module's device. On a CPU the stream is that of torch's own layers; a layer with a
+        method ``drawn(x, generator)`` draws by that.
 
     Raises
     ------
@@ -45,7 +46,11 @@ class DropoutFrom:
         draw = torch.compiler.disable(_dropped) if "torch._dynamo" in sys.modules else _dropped
         # Made once: torch.compile compiles anew for another function.
         self.forwards = {
-            part: partial(draw, part, generator) for part in parts if isinstance(part, nn.Dropout)
+            part: partial(part.drawn, generator=generator)
+            if hasattr(part, "drawn")
+            else partial(draw, part, generator)
+            for part in parts
+            if isinstance(part, nn.Dropout)
         }
 
     @contextmanager

@@ -9,19 +9,21 @@ import torch
 from torch import Tensor
 
 from mixflow.mixtures.gaussian import GaussianMixture
+from mixflow.training.coordinates import standardised
 from mixflow.training.gaussian_em import GaussianFits, climb, natural
 from mixflow.training.gaussian_start import kmeans, seeds
 from mixflow.training.gaussian_statistics import Samples
 
 # From this many samples on a fifth is held out once; fewer are held out in turn.
 ONE_SPLIT, FOLDS = 10_000, 5
-# Numbers of components after the best one that are tried in vain.
-PATIENCE = 4
+# Numbers of components after the best one that are tried in vain; smoothings that stay when the
+# worst is left out from one number to the next.
+PATIENCE, KEPT = 2, 3
+# Starts of a fit whose K and smoothing are chosen, of which the likeliest is kept.
+STARTS = 5
 # No held-out sample counts for a candidate by more nats below the best: one row of 1e6 among a
 # thousand would decide alone, by as many nats as a float holds.
 WORST = 50.0
-# Values farther out count as this far in the fit, in standardised units: their squares are summed.
-FARTHEST = 1e8
 
 
 class Smoothing(NamedTuple):
@@ -60,8 +62,8 @@ class GaussianSelection:
         Numbers of components (G,), of which the search did not try those after it stopped, and
         smoothings (L,).
     scores
-        Mean log p of held-out samples in nats, shape (G, L); a sample counts for no less than 50
-        nats below its best.
+        Mean log p of held-out samples in nats, shape (G, L), -inf where it was not tried; a sample
+        counts for no less than 50 nats below its best.
     """
 
     mixture: GaussianMixture
@@ -82,8 +84,6 @@ def select_gaussian_mixture(
     sample_weight: Tensor | None = None,
     smoothings: tuple[Smoothing, ...] = SMOOTHINGS,
     n_init: int = 1,
-    tol: float = 1e-3,
-    max_iter: int = 100,
 ) -> GaussianSelection:
     """Fit a Gaussian mixture whose K and smoothing are chosen by held-out likelihood.
 
@@ -92,17 +92,17 @@ def select_gaussian_mixture(
     x
         Finite, shape (N, D).
     n_components
-        K; ``"auto"`` tries 1 to 50, and stops after four numbers that are no better.
+        K; ``"auto"`` tries 1 to 50, and stops after two numbers that are no better.
     generator
         Of the folds and the starts.
     sample_weight
         Non-negative, shape (N,).
     smoothings
-        What to choose from.
+        What to choose from. All are tried with one and two components; then each number of
+        components leaves out the worst, until three are left.
     n_init
-        Starts of every fit, of which the one with the largest likelihood is kept.
-    tol, max_iter
-        See :func:`mixflow.training.gaussian_em.gaussian_em`.
+        Starts of every fit in the search, of which the likeliest is kept; the last fit has five
+        at least.
 
     Raises
     ------
@@ -112,12 +112,10 @@ def select_gaussian_mixture(
     """
     z, shift, scale = standardised(_checked(x, n_components))
     weight = z.new_ones(len(z)) if sample_weight is None else sample_weight.double()
-    added = torch.stack([_added(z, smoothing) for smoothing in smoothings])
-    search = _Search(z, weight, added, n_init, generator, tol, max_iter)
+    search = _Search(z, weight, smoothings, n_init, generator)
     candidates, scores = search.run(n_components)
     best, which = divmod(int(scores.argmax()), len(smoothings))
-    fits = search.refit(candidates[best], which)
-    b = int(fits.lower_bound.argmax())
+    fits, b = search.refit(candidates[best], which)
     log_scale = float(scale.log().sum())
     return GaussianSelection(
         fits.mixture(b).rescaled(shift, scale),
@@ -131,46 +129,68 @@ def select_gaussian_mixture(
     )
 
 
+def fit_gaussian_mixture(
+    x: Tensor,
+    n_components: int,
+    smoothing: Smoothing,
+    *,
+    generator: torch.Generator,
+    sample_weight: Tensor | None = None,
+) -> GaussianMixture:
+    """Fit a Gaussian mixture of K components, those that own nothing included.
+
+    See :func:`select_gaussian_mixture`, whose last fit this is.
+    """
+    z, shift, scale = standardised(x.double())
+    weight = z.new_ones(len(z)) if sample_weight is None else sample_weight.double()
+    fits, b = _Search(z, weight, (smoothing,), 1, generator).refit(n_components, 0)
+    mixture = GaussianMixture(fits.weights[b], fits.means[b], fits.covariances[b])
+    return mixture.rescaled(shift, scale)
+
+
 class _Search:
-    """Fits of standardised samples (N, D), for folds, starts and smoothings (L, D, D) at once."""
+    """Fits of standardised samples (N, D), for folds, starts and L smoothings at once."""
 
     def __init__(
         self,
         z: Tensor,
         weight: Tensor,
-        added: Tensor,
+        smoothings: tuple[Smoothing, ...],
         n_init: int,
         generator: torch.Generator,
-        tol: float,
-        max_iter: int,
     ) -> None:
-        self.z, self.weight, self.added, self.n_init = z, weight, added, n_init
-        self.generator, self.tol, self.max_iter = generator, tol, max_iter
+        self.z, self.weight, self.n_init, self.generator = z, weight, n_init, generator
+        self.added = torch.stack([_added(z, smoothing) for smoothing in smoothings])
 
     def run(self, n_components: int | Literal["auto"]) -> tuple[tuple[int, ...], Tensor]:
         """Return the numbers of components that were tried, (G,), and their scores, (G, L)."""
-        held_out = folds(self.z, self.generator)
+        held_out = folds(len(self.z), self.generator)
         train = self.weight * ~held_out
         most = int((train > 0).sum(1).min()) // 2
         grid = [k for k in N_COMPONENTS if k <= max(1, most)]
         grid = grid if n_components == "auto" else [n_components]
         samples = Samples(self.z, train)
         starts = self._starts(train, grid[-1])
-        rows: list[Tensor] = []
+        log_prob = self.z.new_full((len(grid), len(self.added), len(self.z)), -torch.inf)
+        kept = torch.arange(len(self.added))
         with samples.threads():
-            for k in grid:
-                rows.append(self._held_out(samples, starts[:, :k], held_out))
-                scores = self._scores(torch.stack(rows), held_out)
-                if len(rows) - 1 - int(scores.amax(1).argmax()) >= PATIENCE:
+            for g, k in enumerate(grid):
+                log_prob[g, kept] = self._held_out(samples, starts[:, :k], held_out, kept)
+                scores = self._scores(log_prob[: g + 1], held_out)
+                if g - int(scores.amax(1).argmax()) >= PATIENCE:
                     break
-        return tuple(grid[: len(rows)]), scores
+                if g and len(kept) > KEPT:
+                    kept = kept[scores[g, kept].argsort(descending=True)[:-1]]
+        return tuple(grid[: g + 1]), scores
 
-    def refit(self, k: int, which: int) -> GaussianFits:
-        """Fit all samples, from every start."""
+    def refit(self, k: int, which: int) -> tuple[GaussianFits, int]:
+        """Fit all samples from several starts; return the fits and which is the likeliest."""
+        self.n_init = max(self.n_init, STARTS)
         samples = Samples(self.z, self.weight[None])
         with samples.threads():
             starts = self._starts(self.weight[None], k)
-            return self._fits(samples, starts, self.added[which : which + 1])
+            fits = self._fits(samples, starts, self.added[which : which + 1])
+        return fits, int(fits.lower_bound.argmax())
 
     def _starts(self, weights: Tensor, k: int) -> Tensor:
         """Return centres for every weighting and start: (F, N) -> (F I, K, D)."""
@@ -181,56 +201,31 @@ class _Search:
         row = torch.arange(len(starts)) // self.n_init
         sums, n = kmeans(samples, starts, row), len(added)
         ridge = added.repeat_interleave(len(row), 0)
-        sums, row = sums.repeat(n, 1, 1), row.repeat(n)
-        return climb(samples, sums, row, ridge, tol=self.tol, max_iter=self.max_iter)
+        return climb(samples, sums.repeat(n, 1, 1), row.repeat(n), ridge)
 
-    def _held_out(self, samples: Samples, starts: Tensor, held_out: Tensor) -> Tensor:
-        """Return log p of every sample under the fits that did not see it, (L, N)."""
-        fits, shape = self._fits(samples, starts, self.added), (len(self.added), -1, self.n_init)
-        best = fits.lower_bound.view(shape).argmax(2) + self.n_init * torch.arange(
-            len(self.added) * len(held_out)
-        ).view(len(self.added), -1)
-        chosen = natural(fits.weights, fits.means, fits.covariances)[best.flatten()]
-        log_prob = samples.log_prob(chosen).view(*best.shape, -1)
+    def _held_out(self, samples: Samples, starts: Tensor, held_out: Tensor, kept: Tensor) -> Tensor:
+        """Return log p of every sample under the fits that did not see it, (L', N)."""
+        fits = self._fits(samples, starts, self.added[kept])
+        of_inits = fits.lower_bound.view(-1, self.n_init)
+        best = of_inits.argmax(1) + self.n_init * torch.arange(len(of_inits))
+        chosen = natural(fits.weights[best], fits.means[best], fits.covariances[best])
+        log_prob = samples.log_prob(chosen).view(len(kept), len(held_out), -1)
         return torch.where(held_out, log_prob, 0.0).sum(1)
 
     def _scores(self, log_prob: Tensor, held_out: Tensor) -> Tensor:
         """Return weighted means over the held-out samples: (G, L, N) -> (G, L)."""
         weight = self.weight * held_out.any(0)
+        tried = log_prob.isfinite().any(2)
         least = log_prob.amax((0, 1)) - WORST
-        return torch.maximum(log_prob, least) @ weight / weight.sum()
+        scores = torch.maximum(log_prob, least) @ weight / weight.sum()
+        return torch.where(tried, scores, -torch.inf)
 
 
-def folds(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Return which samples every fit leaves out, bool (F, N)."""
-    n = len(x)
+def folds(n: int, generator: torch.Generator, one_split: int = ONE_SPLIT) -> Tensor:
+    """Return which of N samples every fit leaves out, bool (F, N): F = 1 from one_split on."""
     fold = torch.empty(n, dtype=torch.int64)
     fold[torch.randperm(n, generator=generator)] = torch.arange(n) % FOLDS
-    return fold == torch.arange(1 if n >= ONE_SPLIT else min(FOLDS, n))[:, None]
-
-
-def standardised(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return features of mean 0 and variance 1, whatever a few rows hold: z, shift, scale.
-
-    Mean and sd are of values that are moved to at most twice the range of the middle nine tenths
-    beyond it: few samples of a Gaussian are. Where these tenths are one value, the scale is the
-    median distance of the other values; that of a constant is its size.
-    """
-    last = len(x) - 1
-    order, first = x.sort(0).values, -(-last // 20)
-    low, high, middle = order[first], order[last - first], order[last // 2]
-    reach = 2 * (high - low)
-    near = x.clamp(low - reach, high + reach)
-    distance = (x - middle).abs()
-    others = torch.where(distance > 0, distance, torch.nan).nanmedian(0).values
-    others = torch.where(others.isnan(), middle.abs(), others)
-    others = torch.where(others > 0, others, 1.0)
-    shift = torch.where(reach > 0, near.mean(0), middle)
-    scale = torch.where(reach > 0, near.std(0, correction=0), others)
-    if not (scale.square().isfinite() & (scale.square() > 0)).all():
-        raise ValueError("divide the features by their sizes: squares of x are no numbers")
-    z = ((x - shift) / scale).clamp(-FARTHEST, FARTHEST)
-    return z, shift, scale
+    return fold == torch.arange(1 if n >= one_split else min(FOLDS, n))[:, None]
 
 
 def _added(z: Tensor, smoothing: Smoothing) -> Tensor:
