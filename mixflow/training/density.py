@@ -16,7 +16,7 @@ from mixflow.flows.whitening import Whitening
 from mixflow.mixtures.defensive import DefensiveMixture
 from mixflow.mixtures.functional import stacked_score, stacking_shares
 from mixflow.mixtures.gaussian import GaussianMixture
-from mixflow.training.coordinates import FARTHEST, strays
+from mixflow.training.coordinates import strays
 from mixflow.training.gaussian_selection import GaussianSelection
 from mixflow.training.likelihood import Divided, FlowMixtures, Likelihood
 from mixflow.training.loop import fit
@@ -28,6 +28,8 @@ RISE = 0.2
 SETTINGS = LoopSettings(
     max_epochs=50, learning_rate=2e-3, weight_decay=1e-4, validate_every=1, patience=10
 )
+# Largest value of a stray, in standard units: its square is a number.
+SQUARED = 1e150
 # Weights below count as this: of components that own nothing.
 LEAST = 1e-30
 
@@ -222,7 +224,7 @@ def _assembled(
         flows.insert(0, trained.flow.double())
         log_weights.insert(0, trained.log_weights[0].detach().double())
     if len(odd):
-        z = start.coordinates(odd[None])[0][0].clamp(-FARTHEST, FARTHEST)
+        z = start.coordinates(odd[None])[0][0].clamp(-SQUARED, SQUARED)
         flows.append(_one_gaussian(k, z.mean(0), (z.var(0, correction=0) + BROAD**2).sqrt()))
         log_weights.append(_log_weights(own))
         parts = torch.cat([parts * (1 - odd_share), parts.new_tensor([odd_share])])

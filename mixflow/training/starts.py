@@ -25,7 +25,7 @@ from mixflow.training.gaussian_selection import (
 Coordinates = Callable[[Tensor], Marginals]
 COORDINATES: tuple[Coordinates, ...] = (standard_units, normal_marginals)
 # The sd of a density that is broader than all components, in standard units.
-BROAD = 3.0
+BROAD = 2.0
 # From this many samples on flows are judged by a fifth, held out once.
 ONE_SPLIT = 2000
 
