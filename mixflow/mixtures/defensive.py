@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from mixflow.flows import Bijection
-from mixflow.flows.bijection import spread
 from mixflow.mixtures.base import Mixture
 from mixflow.mixtures.functional import standard_normal_log_prob
 

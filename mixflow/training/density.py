@@ -117,9 +117,7 @@ def fit_density(
     """
     x, weight, odd = _checked(x, sample_weight)
     inner, own = x[~odd], weight[~odd]
-    chosen = choose_start(
-        inner, own, n_components, generator=generator, coordinates=coordinates
-    )
+    chosen = choose_start(inner, own, n_components, generator=generator, coordinates=coordinates)
     seed = int(torch.randint(2**62, (), generator=generator))
     settings = replace(settings, seed=seed, resume=False)
 

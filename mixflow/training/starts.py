@@ -129,9 +129,7 @@ def _fitted(
 
     all_rows = torch.ones_like(held_out[0])
     own, z = transformed(all_rows)
-    selection = select_gaussian_mixture(
-        z, n_components, generator=generator, sample_weight=weight
-    )
+    selection = select_gaussian_mixture(z, n_components, generator=generator, sample_weight=weight)
     starts = []
     for out in held_out:
         fold, z = transformed(~out)
