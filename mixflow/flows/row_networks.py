@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +28,8 @@ class Dropout(nn.Dropout):
         dropped = round(self.p * 2**BITS)
         if not self.training or not dropped:
             return x
+        if dropped == 2**BITS:
+            return torch.zeros_like(x)
         words = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
         bits = words.random_(-(2**63), None, generator=generator).view(torch.int16)[: x.numel()]
         kept = torch.ge(bits.view(x.shape), dropped - 2 ** (BITS - 1), out=torch.empty_like(x))
@@ -54,6 +56,8 @@ class RowNetwork(nn.Module):
     mixed_precision
         Multiply in bfloat16 while training (``module.train()``); weights and the result stay as
         they are.
+    generator
+        As for :class:`BankLinear`.
     """
 
     def __init__(
@@ -67,12 +71,14 @@ class RowNetwork(nn.Module):
         hidden_layers: int = 2,
         dropout: float = 0.0,
         mixed_precision: bool = False,
+        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self.bound, self.mixed_precision = bound, mixed_precision
         sizes = [n_in, *[hidden_features] * (hidden_layers if n_in else 0)]
         self.hidden = nn.ModuleList(
-            BankLinear(n_components, a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
+            BankLinear(n_components, a, b, generator=generator)
+            for a, b in zip(sizes[:-1], sizes[1:], strict=True)
         )
         self.out = BankLinear(n_components, sizes[-1], n_out, zero=True)
         self.dropout = Dropout(dropout)
@@ -81,7 +87,7 @@ class RowNetwork(nn.Module):
         """Map (K, N, in) to (out, K, N)."""
         dtype = torch.bfloat16 if self.mixed_precision and self.training else x.dtype
         h, scale = torch.tanh(x.mT.contiguous() / self.bound).to(dtype), self.bound
-        for layer in self.hidden:
+        for layer in cast("list[BankLinear]", [*self.hidden]):
             bias, weight = layer.bias.mT.to(dtype), layer.weight.mT.to(dtype)
             h = F.relu(torch.baddbmm(bias, weight, h, alpha=scale), inplace=True)
             h, scale = self.dropout(h), 1.0

@@ -94,6 +94,8 @@ class SplineFlow(Chain):
         Of each coupling's network, see :class:`RowNetwork`. The splines are of full precision.
     reg_covar
         Ridge of the whitening, in squared units of x.
+    generator
+        Draws rotations and weights, see :class:`Bijection`.
 
     Raises
     ------
@@ -122,6 +124,7 @@ class SplineFlow(Chain):
         dropout: float = 0.0,
         mixed_precision: bool = False,
         reg_covar: float = 1e-4,
+        generator: torch.Generator | None = None,
     ) -> None:
         if n_layers < 0 or min(hidden_features, hidden_layers) < 1 or not 0 <= dropout < 1:
             raise ValueError(
@@ -142,9 +145,10 @@ class SplineFlow(Chain):
                 hidden_layers=hidden_layers,
                 dropout=dropout,
                 mixed_precision=mixed_precision,
+                generator=generator,
             )
             coupling = SplineCoupling(k, event, network, n_bins=n_bins, bound=bound)
-            layers += [Rotation(k, event), coupling]
+            layers += [Rotation(k, event, generator=generator), coupling]
         super().__init__(layers)
 
 

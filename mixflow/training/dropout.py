@@ -10,6 +10,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from mixflow.flows.row_networks import Dropout
+
 # What else in torch draws in a forward pass.
 OTHERS = (
     *(nn.Dropout1d, nn.Dropout2d, nn.Dropout3d),
@@ -25,8 +27,7 @@ class DropoutFrom:
     module
         Any module.
     generator
-        On the module's device. On a CPU the stream is that of torch's own layers; a layer with a
-        method ``drawn(x, generator)`` draws by that.
+        On the module's device. On a CPU the stream is that of the layers by themselves.
 
     Raises
     ------
@@ -46,11 +47,7 @@ class DropoutFrom:
         draw = torch.compiler.disable(_dropped) if "torch._dynamo" in sys.modules else _dropped
         # Made once: torch.compile compiles anew for another function.
         self.forwards = {
-            part: partial(part.drawn, generator=generator)
-            if hasattr(part, "drawn")
-            else partial(draw, part, generator)
-            for part in parts
-            if isinstance(part, nn.Dropout)
+            part: partial(draw, part, generator) for part in parts if isinstance(part, nn.Dropout)
         }
 
     @contextmanager
@@ -66,6 +63,8 @@ class DropoutFrom:
 
 
 def _dropped(layer: nn.Dropout, generator: torch.Generator, x: Tensor) -> Tensor:
+    if isinstance(layer, Dropout):
+        return layer.drawn(x, generator)
     if not layer.training or not layer.p:
         return x
     kept = 1 - layer.p

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from mixflow.estimators.networks import posterior_cnn, posterior_mlp
-from mixflow.flows import Glow, GlowLevel, VectorFlow
+from mixflow.flows import Glow, GlowLevel, SplineFlow, VectorFlow
 from mixflow.mixtures import GenMM, LatMM, VMoNF
 
 BUILD = {"n_steps": 1, "hidden_features": 4, "tone_curve": True, "positional_bias": True}
@@ -14,6 +14,8 @@ MODULES = {
     "lu": lambda **how: VectorFlow(3, 2, n_layers=2, mixing="lu", dropout=0.1, **how),
     "reverse": lambda **how: VectorFlow(3, 5, n_layers=2, mixing="reverse", **how),
     "one feature": lambda **how: VectorFlow(3, 1, n_layers=1, **how),
+    "splines": lambda **how: SplineFlow(3, 5, n_layers=2, **how),
+    "splines of one feature": lambda **how: SplineFlow(3, 1, n_layers=2, **how),
     "Glow": lambda **how: Glow(2, (1, 8, 8), n_levels=2, **BUILD, **how),
     "Glow's level": lambda **how: GlowLevel(2, (1, 8, 8), **BUILD, **how),
     "mixture": lambda **how: GenMM(VectorFlow(3, 2, **how)),
