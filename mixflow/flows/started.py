@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mixflow.flows.bijection import Bijection, Chain
-from mixflow.flows.networks import BankLinear
 from mixflow.flows.permutation import Permutation
 from mixflow.flows.row_networks import RowNetwork
 from mixflow.flows.spline_coupling import SplineCoupling
@@ -54,39 +52,16 @@ class StartedSplines(Chain):
         k, d = means.shape
         layers: list[Bijection] = [Whitening(means, factors)]
         for i in range(n_layers):
-            network = _Conditioner(
+            network = RowNetwork(
                 k,
                 d // 2,
                 (3 * n_bins - 1) * (d - d // 2),
-                generator,
-                sizes=(hidden_features,) * hidden_layers,
                 bound=bound,
+                hidden_features=hidden_features,
+                hidden_layers=hidden_layers,
                 dropout=dropout,
+                generator=generator,
             )
             order = Permutation(k, (d,), generator=None if i % 2 else generator)
             layers += [order, SplineCoupling(k, (d,), network, n_bins=n_bins, bound=bound)]
         super().__init__(layers)
-
-
-class _Conditioner(RowNetwork):
-    """A row network whose start a generator draws, not torch's global one."""
-
-    def __init__(
-        self,
-        k: int,
-        n_in: int,
-        n_out: int,
-        generator: torch.Generator,
-        *,
-        sizes: tuple[int, ...],
-        **how: Any,
-    ) -> None:
-        super().__init__(k, 0, n_out, **how)  # without inputs nothing is drawn
-        if not n_in:
-            return
-        widths = (n_in, *sizes)
-        self.hidden = nn.ModuleList(
-            BankLinear(k, a, b, generator=generator)
-            for a, b in zip(widths[:-1], widths[1:], strict=True)
-        )
-        self.out = BankLinear(k, widths[-1], n_out, zero=True)

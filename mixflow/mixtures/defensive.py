@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -57,7 +58,7 @@ class DefensiveMixture(Mixture):
 
     def _log_prob(self, z: Tensor, log_det: Tensor) -> Tensor:
         parts = []
-        for flow in self.flows:
+        for flow in self._parts():
             latent, own = flow(z)
             parts.append(standard_normal_log_prob(latent) + own)
         stacked = torch.stack(parts, 2).nan_to_num(nan=-torch.inf, posinf=torch.inf)
@@ -74,6 +75,9 @@ class DefensiveMixture(Mixture):
             device=weights.device,
             generator=generator,
         )
-        z = torch.stack([flow.inverse(latent)[0] for flow in self.flows], 2)
+        z = torch.stack([flow.inverse(latent)[0] for flow in self._parts()], 2)
         index = part[:, :, None, None].expand(-1, -1, 1, self.n_features)
         return self.transform.inverse(z.gather(2, index)[:, :, 0])[0]
+
+    def _parts(self) -> list[Bijection]:
+        return cast("list[Bijection]", [*self.flows])

@@ -135,6 +135,7 @@ class Likelihood(Objective):
 
         Shapes (3, M) and (M,), over all mixtures; float64.
         """
+        self.module.eval()  # nothing is dropped, nor drawn
         parts = [self._log_prob(rows) for rows in self.judged.split(1024, 1)]
         log_prob = torch.cat(parts, 1).nan_to_num(nan=-torch.inf, posinf=torch.inf)
         at = self.groups, self.judged
