@@ -1,5 +1,6 @@
 """How parameters move: the shared loop, and EM and variational inference on top of it."""
 
+from mixflow.training.density import DensityFit, fit_density
 from mixflow.training.em import EM
 from mixflow.training.em_settings import EMSettings
 from mixflow.training.gaussian_em import GaussianFits, gaussian_em
@@ -18,6 +19,7 @@ from mixflow.training.vi import VI, VISettings
 __all__ = [
     "EM",
     "VI",
+    "DensityFit",
     "EMSettings",
     "Fit",
     "GaussianFits",
@@ -31,6 +33,7 @@ __all__ = [
     "TrainingDiverged",
     "VISettings",
     "fit",
+    "fit_density",
     "gaussian_em",
     "select_gaussian_mixture",
     "start_responsibilities",

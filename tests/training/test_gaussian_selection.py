@@ -119,8 +119,8 @@ def test_many_samples_are_split_once(monkeypatch):
     held_out = folds(2500, torch.Generator(), 2500)
     assert held_out.shape == (1, 2500)
     assert held_out.sum() == 500
-    monkeypatch.setattr(folds, "__defaults__", (500,))
-    assert select(blobs(600, THREE)).n_components == 3
+    monkeypatch.setattr(folds, "__defaults__", (2500,))
+    assert select(blobs(2500, THREE)).n_components == 3
 
 
 def test_a_fit_of_what_was_chosen_is_the_selections():
