@@ -15,10 +15,10 @@ help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 10
 	@echo "variables: PYTHON=$(PYTHON) VENV=$(VENV) CORES=$(CORES) PROFILE=smoke (of runs)"
 
-env: $(STAMP)  ## install mixflow and its tools into .venv
+env: $(STAMP)  ## install mixflow, its companion and tools into .venv
 
 define INSTALLING
-First mixflow and its tools are installed into $(VENV), once and when the pins change:
+First mixflow, its companion and tools are installed into $(VENV), once and when the pins change:
   download  0.4 GB from PyPI with a CPU build of PyTorch; on Linux pip takes the CUDA build,
             3 GB in all. For the smaller one stop here (Ctrl-C), then
             PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make $(MAKECMDGOALS)
@@ -34,11 +34,11 @@ export INSTALLING NOT_INSTALLED
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 # torch first and by plain pip: resolved together with the rest it may come as a CUDA build.
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml companion/pyproject.toml constraints.txt
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mixflow needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=...")'
 	@echo "$$INSTALLING"
 	@test -x $(BIN)/pip || "$(PYTHON)" -m venv $(VENV)
-	@{ $(PIP) torch && $(PIP) -e '.[book,slurm,test,dev]'; } > $(VENV)/install.log 2>&1 || \
+	@{ $(PIP) torch && $(PIP) -e . -e 'companion[book,slurm,test,dev]'; } > $(VENV)/install.log 2>&1 || \
 	  { echo "$$NOT_INSTALLED"; grep ERROR $(VENV)/install.log | tail -n 3; exit 1; }
 	@# Finds the fonts, so that no page has to.
 	@$(BIN)/python -c 'import matplotlib.font_manager'

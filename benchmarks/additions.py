@@ -10,8 +10,8 @@ from functools import partial
 
 from benchmarks import common
 from benchmarks.image_steps import IMAGE_SHAPE, config_of, stepper
-from mixflow.experiments.em_gm.images.beyond_summary import BOTH, BY_MUON, PLAIN
-from mixflow.experiments.em_gm.images.models import ADDITIONS, new_flow
+from companion.em_gm.images.beyond_summary import BOTH, BY_MUON, PLAIN
+from companion.em_gm.images.models import ADDITIONS, new_flow
 
 KINDS = {
     PLAIN: (),

@@ -1,6 +1,6 @@
 """A training step of flows of images where the process keeps freed memory, and where it does not.
 
-The command line asks glibc to keep it (:mod:`mixflow.cli.memory`). Every measurement is a fresh
+The command line asks glibc to keep it (:mod:`companion.cli.memory`). Every measurement is a fresh
 process; the two take turns.
 """
 
@@ -14,10 +14,10 @@ from typing import Any
 import torch
 
 from benchmarks import common
-from mixflow.cli.memory import keep_freed_memory
-from mixflow.experiments import find
-from mixflow.experiments.em_gm.images.models import new_flow
-from mixflow.experiments.em_gm.images.table_1 import Images
+from companion.cli.memory import keep_freed_memory
+from companion.em_gm.images.models import new_flow
+from companion.em_gm.images.table_1 import Images
+from companion.runs.registry import find
 
 WAYS = {"given back": False, "kept": True}
 IMAGE_SHAPE = (1, 32, 32)

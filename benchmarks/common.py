@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 
+PEERS = ("normflows", "nflows", "zuko", "flowjax")
 RESULTS = Path(__file__).parent / "results"
 Row = dict[str, Any]
 
@@ -29,6 +30,7 @@ def interleave(
     repetitions: int,
     steps: int = 1,
     warmup: int = 2,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Time alternatives in turn, A B C A B C ..., and return seconds per step.
 
@@ -43,6 +45,8 @@ def interleave(
         Rounds that count, and rounds before them that do not.
     steps
         Calls in a repetition, so that a short step fills a few milliseconds.
+    clock
+        Seconds; ``time.process_time`` counts the processor's, whatever else the machine does.
     """
     seconds: dict[str, list[float]] = {name: [] for name in alternatives}
     gc.collect()
@@ -50,11 +54,11 @@ def interleave(
     try:
         for repetition in range(-warmup, repetitions):
             for name, function in alternatives.items():
-                start = time.perf_counter()
+                start = clock()
                 for _ in range(steps):
                     function()
                 if repetition >= 0:
-                    seconds[name].append((time.perf_counter() - start) / steps)
+                    seconds[name].append((clock() - start) / steps)
             gc.collect()
     finally:
         gc.enable()
@@ -73,6 +77,13 @@ def paired_ratio(seconds: Sequence[float], reference: Sequence[float]) -> float:
     """Return the median over rounds of this round's time over the reference's."""
     ratios = [a / b for a, b in zip(seconds, reference, strict=True)]
     return round(statistics.median(ratios), 2)
+
+
+def ratio_quartiles(seconds: Sequence[float], reference: Sequence[float]) -> str:
+    """Return the median and the quartiles over rounds of this round's time over the reference's."""
+    ratios = [a / b for a, b in zip(seconds, reference, strict=True)]
+    low, _, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
+    return f"{statistics.median(ratios):.3g} ({low:.3g} to {high:.3g})"
 
 
 # The command line ----------------------------------------------------------------------------
@@ -168,7 +179,7 @@ def in_fresh_process(module: str, settings: Mapping[str, Any]) -> Row:
 def machine() -> dict[str, Any]:
     """Describe the machine and the versions, without naming the host."""
     versions = {}
-    for package in ("mixflow", "torch", "numpy", "normflows", "nflows"):
+    for package in ("mixflow", "torch", "numpy", *PEERS):
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import common
+from companion.em_gm.table_2.recipes import recipe
 from mixflow import MixtureClassifier, load
 from mixflow.datasets import load_split
 from mixflow.datasets.split import Split
-from mixflow.experiments.em_gm.table_2.recipes import recipe
 
 Size = tuple[int, int]  # K, and the number of blocks
 

@@ -15,11 +15,11 @@ from typing import Any
 import torch
 
 from benchmarks import common
-from mixflow.experiments import find
-from mixflow.experiments.em_gm.images.data import NOISE
-from mixflow.experiments.em_gm.images.models import new_flow
-from mixflow.experiments.em_gm.images.table_1 import Images
-from mixflow.experiments.runner import check_device
+from companion.em_gm.images.data import NOISE
+from companion.em_gm.images.models import new_flow
+from companion.em_gm.images.table_1 import Images
+from companion.runs.registry import find
+from companion.runs.runner import check_device
 from mixflow.training import EM, EMSettings, Groups, LoopSettings, steps
 
 IMAGE_SHAPE, N_IMAGES = (1, 32, 32), 1000

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from mixflow.experiments import find
-from mixflow.experiments.em_gm.images.table_1 import Images
+from companion.em_gm.images.table_1 import Images
+from companion.runs.registry import find
 from mixflow.mixtures import GenMM
 from mixflow.training.muon import Muon
 

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 
 from benchmarks import common
-from mixflow.experiments import find
-from mixflow.experiments.em_gm.images.data import load_images
-from mixflow.experiments.em_gm.images.models import NOISE, new_flow
-from mixflow.experiments.em_gm.images.table_1 import Images
+from companion.em_gm.images.data import load_images
+from companion.em_gm.images.models import NOISE, new_flow
+from companion.em_gm.images.table_1 import Images
+from companion.runs.registry import find
 from mixflow.training import EM, EMSettings, Groups, LoopSettings, fit
 
 PEAK_MB, SAMPLING_SECONDS = 4000, 10

@@ -9,7 +9,7 @@ import argparse
 
 from benchmarks import common
 from benchmarks.image_steps import IMAGE_SHAPE, config_of, stepper
-from mixflow.experiments.em_gm.images.models import new_flow
+from companion.em_gm.images.models import new_flow
 
 KINDS = {"float32": False, "bfloat16": True}
 SIZES = (("laptop", 1), ("laptop", 7), ("paper", 1))  # profile, K

@@ -31,11 +31,11 @@ import torch
 from torch import Tensor
 
 from benchmarks import common
+from companion.em_gm.images.data import load_images
+from companion.em_gm.images.models import NOISE
+from companion.em_gm.table_2.recipes import PUBLISHED_TRAINING, recipe
 from mixflow import MixtureClassifier
 from mixflow.datasets import load_split
-from mixflow.experiments.em_gm.images.data import load_images
-from mixflow.experiments.em_gm.images.models import NOISE
-from mixflow.experiments.em_gm.table_2.recipes import PUBLISHED_TRAINING, recipe
 from mixflow.flows import Glow
 from mixflow.mixtures import GenMM
 from mixflow.mixtures.base import Mixture

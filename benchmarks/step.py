@@ -169,7 +169,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     if arguments.peers is None:
         arguments.peers = [name for name in models.PEERS if models.installed(name)]
         for name in set(models.PEERS) - set(arguments.peers):
-            print(f"{name} is not installed: pip install 'mixflow[bench]'", file=sys.stderr)
+            print(f"{name} is not installed: pip install -e 'companion[bench]'", file=sys.stderr)
     return arguments
 
 

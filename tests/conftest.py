@@ -1,90 +1,32 @@
-"""A toy experiment and a helper for modules, for the tests that ask for them."""
+"""Fixtures: real files where they are at hand, empty folders where not."""
 
-import sys
-import types
-from typing import Literal
+from pathlib import Path
 
-import numpy as np
-import pandas as pd
+import pooch
 import pytest
-import torch
-from pydantic import Field
 
-from mixflow import experiments
-from mixflow.experiments.base import Config, Experiment, Result
-
-NAME = "toy/table-1"
+from mixflow.datasets import verify
 
 
-class ToyConfig(Config):
-    dataset: Literal["digits", "toy"] = "toy"
-    n_components: int = Field(1, ge=1, le=9)
-    sizes: list[int] = [1, 2]
+@pytest.fixture(scope="session")
+def real():
+    """Return a function that skips the test unless all files of a data set are at hand."""
 
+    def need(name: str) -> str:
+        bad = [state for state in verify(name) if state.status == "missing"]
+        if bad:
+            pytest.skip(f"{bad[0].file} is in neither MIXFLOW_DATA nor the cache")
+        return name
 
-class Toy:
-    """The experiment, and switches for what goes wrong while it runs."""
-
-    name = NAME
-
-    def __init__(self) -> None:
-        self.calls = 0
-        self.error: BaseException | None = None
-        self.experiment = Experiment(
-            name=NAME,
-            title="a toy",
-            config=ToyConfig,
-            run=self.run,
-            defaults={"smoke": {"dataset": "toy"}},
-            plan=lambda profile: (
-                []
-                if profile == "paper"
-                else [{"n_components": k, "seed": seed} for k in (1, 2) for seed in (0, 1)]
-            ),
-        )
-
-    def config(self, **values):
-        return self.experiment.configure(**values)
-
-    def run(self, config, context):
-        self.calls += 1
-        saved = context.checkpoint / "step"
-        steps = int(saved.read_text()) if context.resume and saved.exists() else 0
-        saved.write_text("5")
-        if self.error:
-            raise self.error
-        return Result(self.rows(config), {"steps": np.arange(3.0)}, {"resumed_at": steps})
-
-    def rows(self, config):
-        accuracy = 0.9 + config.n_components / 100 + config.seed / 7000
-        row = (config.dataset, "Toy", f"K={config.n_components}", config.seed)
-        values = {"accuracy": accuracy, "claim": 1.0}
-        lines = [(*row, metric, value) for metric, value in values.items()]
-        return pd.DataFrame(
-            lines, columns=["dataset", "model", "setting", "seed", "metric", "value"]
-        )
+    return need
 
 
 @pytest.fixture
-def toy(monkeypatch):
-    toy = Toy()
-    module = types.ModuleType("mixflow_toy")
-    module.EXPERIMENT = toy.experiment
-    monkeypatch.setitem(sys.modules, "mixflow_toy", module)
-    monkeypatch.setattr(experiments, "_MODULES", {NAME: "mixflow_toy"})
-    return toy
-
-
-@pytest.fixture
-def perturb():
-    """Move every parameter at random, so that nothing is at its zero start."""
-
-    def move(module, scale=0.1, seed=1):
-        generator = torch.Generator().manual_seed(seed)
-        with torch.no_grad():
-            for parameter in module.parameters():
-                noise = torch.randn(parameter.shape, generator=generator, dtype=torch.double)
-                parameter += scale * noise.to(parameter)
-        return module
-
-    return move
+def folders(tmp_path, monkeypatch) -> dict[str, Path]:
+    """Point data folder and cache to empty temporary folders."""
+    found = {name: tmp_path / name for name in ("data", "cache", "served")}
+    for folder in found.values():
+        folder.mkdir()
+    monkeypatch.setenv("MIXFLOW_DATA", str(found["data"]))
+    monkeypatch.setattr(pooch, "os_cache", lambda name: found["cache"])
+    return found

@@ -26,10 +26,10 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from mixflow.executed import BOOK  # noqa: E402
+from companion.book.executed import BOOK  # noqa: E402
+from companion.book.missing import notes  # noqa: E402
+from companion.runs.locks import BusyError, held  # noqa: E402
 from mixflow.files import write_atomically  # noqa: E402
-from mixflow.locks import BusyError, held  # noqa: E402
-from mixflow.missing import notes  # noqa: E402
 
 BUILD = ROOT / "_build"
 LOG, REPORT, INDEX = BUILD / "book.log", BUILD / "book.json", BUILD / "html" / "index.html"
@@ -169,7 +169,7 @@ def looked_through(pages: Path) -> tuple[list[str], list[str]]:
 
 
 def _pages_in(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.glob("[0-9]*.ipynb") if not p.stem.endswith(".partial"))
+    return sorted(p for p in folder.glob("*.ipynb") if not p.stem.endswith(".partial"))
 
 
 def _lines(path: str | None) -> list[str]:

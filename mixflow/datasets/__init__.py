@@ -14,7 +14,6 @@ from mixflow.datasets.images import (
     read_idx,
 )
 from mixflow.datasets.norb import make_norb
-from mixflow.datasets.pictures import load_picture
 from mixflow.datasets.registry import Dataset, DatasetError, DatasetFile, get, names
 from mixflow.datasets.split import Split
 from mixflow.datasets.synthetic import circles, moons, pinwheel, spirals
@@ -37,7 +36,6 @@ __all__ = [
     "load_letter",
     "load_mnist",
     "load_norb",
-    "load_picture",
     "load_satimage",
     "load_split",
     "locate",

@@ -188,7 +188,7 @@ class FlowEstimator(Savable, ScaledInput):
         on_epoch = None if callback is None else (lambda epoch: callback(self, epoch))
         result = fit(objective, self._loop_settings(seed, validate_every), on_epoch)
         self.history_, self.best_epoch_ = result.history, result.best_epoch
-        self.interrupted_, self.n_iter_ = result.interrupted, len(result.history)
+        self.interrupted_, self.n_iter_ = result.interrupted, len(result.history.get("epoch", ()))
         if result.interrupted:
             warnings.warn(
                 f"the fit was interrupted after {self.n_iter_} of {self.max_epochs} epochs; the "

@@ -86,7 +86,8 @@ betas, weight_decay, clip_norm, clip_value
     weights_
         :math:`\pi`, shape (K,), or (K J,) with sources.
     history_
-        Data frame with a row per epoch.
+        Name -> a value per epoch, (n_iter_,): loss, learning rate and the like; NaN where an epoch
+        has none. ``pandas.DataFrame(model.history_)`` is a table of it.
     lower_bound_
         Mean log p(x) of the training data in nats.
     n_iter_, best_epoch_, interrupted_

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from sklearn.utils.validation import check_is_fitted
 
@@ -171,8 +169,8 @@ def _plain(name: str, value: Any) -> Any:
 
 
 def _encode(value: Any) -> dict[str, Any]:
-    if isinstance(value, pd.DataFrame):
-        return {"frame": value.to_json(orient="split", double_precision=15)}
+    if isinstance(value, dict):
+        return {"items": {name: _encode(item) for name, item in value.items()}}
     if isinstance(value, np.ndarray):
         # Object arrays (class labels) must hold plain strings or numbers.
         return {"array": value.tolist(), "dtype": value.dtype.str}
@@ -180,8 +178,12 @@ def _encode(value: Any) -> dict[str, Any]:
 
 
 def _decode(value: dict[str, Any]) -> Any:
-    if "frame" in value:
-        return pd.read_json(io.StringIO(value["frame"]), orient="split")
+    if "items" in value:
+        return {name: _decode(item) for name, item in value["items"].items()}
+    if "frame" in value:  # of version 0.1, whose history was a table
+        frame = json.loads(value["frame"])
+        columns = np.array(frame["data"], dtype=float).reshape(-1, len(frame["columns"])).T
+        return dict(zip(frame["columns"], columns, strict=True))
     if "array" in value:
         return np.array(value["array"], dtype=np.dtype(value["dtype"]))
     return value["value"]

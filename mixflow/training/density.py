@@ -169,7 +169,7 @@ def _climbed(objective: Likelihood, settings: LoopSettings) -> list[float] | Non
     except TrainingDiverged as error:
         warnings.warn(f"the Gaussian mixture stays as it is: {error}", stacklevel=3)
         return None
-    return done.history["validation_score"].tolist() if "validation_score" in done.history else []
+    return [*map(float, done.history.get("validation_score", ()))]
 
 
 def _flows(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import pandas as pd
+import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -29,8 +29,8 @@ class Fit:
     Attributes
     ----------
     history
-        A row per epoch: epoch, loss, learning rate, and what the objective and ``on_epoch``
-        reported.
+        Name -> a value per epoch, (epochs,): epoch, loss, learning rate, and what the objective
+        and ``on_epoch`` reported; NaN where an epoch reported none. ``pandas.DataFrame`` takes it.
     best_epoch
         Epoch of the best validation score, whose parameters the module holds; None without
         validation.
@@ -40,7 +40,7 @@ class Fit:
         Epoch at which a checkpoint was taken up; None when the fit began anew.
     """
 
-    history: pd.DataFrame
+    history: dict[str, np.ndarray]
     best_epoch: int | None = None
     interrupted: bool = False
     resumed_from: int | None = None
@@ -75,6 +75,11 @@ def fit(
         return _Run(objective, settings, on_epoch, device).run(stop)
 
 
+def _columns(rows: list[dict[str, float]]) -> dict[str, np.ndarray]:
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
+
+
 class _Run:
     def __init__(
         self,
@@ -107,7 +112,7 @@ class _Run:
         interrupted = stop.is_set() and self.state.epoch < n_epochs
         self._finish(interrupted)
         state = self.state
-        return Fit(pd.DataFrame(state.history), state.best_epoch, interrupted, resumed)
+        return Fit(_columns(state.history), state.best_epoch, interrupted, resumed)
 
     def _epoch(self, bar: tqdm, stop: threading.Event) -> None:
         state, objective = self.state, self.objective

@@ -1,0 +1,5 @@
+"""The command line: ``mixflow list | run | status | publish | notebook | check | data``."""
+
+from companion.cli.main import app, main
+
+__all__ = ["app", "main"]

@@ -1,0 +1,1 @@
+"""Evidence: the published numbers, what runs say of them, and the verdicts."""

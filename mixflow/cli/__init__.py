@@ -1,5 +1,0 @@
-"""The command line: ``mixflow list | run | status | publish | notebook | check | data``."""
-
-from mixflow.cli.main import app, main
-
-__all__ = ["app", "main"]
