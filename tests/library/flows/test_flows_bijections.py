@@ -50,7 +50,11 @@ def gaussians(k, d):
 
 def started(d, **settings):
     return lambda k: StartedSplines(
-        *gaussians(k, d), torch.Generator().manual_seed(0), hidden_features=6, **settings
+        *gaussians(k, d),
+        torch.Generator().manual_seed(0),
+        hidden_features=6,
+        dropout=0.0,
+        **settings,
     )
 
 
