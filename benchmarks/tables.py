@@ -116,11 +116,12 @@ def difference(runs: Runs, table: str, model: str, what: str = "nats") -> tuple[
 
 
 def row(runs: Runs, table: str, names: list[str]) -> common.Row:
-    """Return a table's mean nats by model, and mixflow's distance from some of them."""
+    """Return a table's mean nats by model over mixflow's splits, and its distance from some."""
     nats = {name: column(runs, table, name, "nats") for name in names}
-    cells = {name: _mean(values) for name, values in nats.items()}
+    made = np.isfinite(nats[OURS])
+    cells = {name: _mean(values[made]) for name, values in nats.items()}
     gaps = {f"minus {name}": _gap(*difference(runs, table, name)) for name in OTHERS}
-    return {"table": table, "splits": int(np.isfinite(nats[OURS]).sum()), **cells, **gaps}
+    return {"table": table, "splits": int(made.sum()), **cells, **gaps}
 
 
 def worst_and_seconds(runs: Runs, names: list[str]) -> list[common.Row]:
@@ -168,7 +169,9 @@ def _mean(values: Array) -> float | None:
 
 
 def _gap(mean: float, half: float) -> str | None:
-    return None if np.isnan(mean) else f"{mean:+.3f} ± {half:.3f}"
+    if np.isnan(half):
+        return None if np.isnan(mean) else f"{mean:+.3f} (one split)"
+    return f"{mean:+.3f} ± {half:.3f}"
 
 
 def main() -> None:
