@@ -56,7 +56,7 @@ profile = "stored"  # stored, smoke, laptop or paper
 # %% [markdown]
 # ## Results
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 from IPython.display import Markdown, display
 
 from companion.book.display import show
@@ -85,7 +85,7 @@ Markdown(
 # %% [markdown]
 # ## NLL by epoch, one flow
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 published = {name: values[1] for name, values in summary.published(load_targets()).items()}
 show(
     figures.curves(ones, published, FLOOR),
@@ -98,13 +98,13 @@ show(
 #
 # NLL of the training images, in nat/pixel, by what the flow has:
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 beyond_summary.with_published(beyond_summary.by_kind(runs, "nll_train"), load_targets())
 
 # %% [markdown]
 # Of held-out images:
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 display(beyond_summary.by_kind(runs, "nll_held_out"))
 Markdown(beyond_summary.say_outliers(runs))
 
@@ -112,20 +112,20 @@ Markdown(beyond_summary.say_outliers(runs))
 # Fréchet distance of samples from real images (features of a network trained on the same data; less
 # is better):
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 beyond_summary.by_kind(runs, "FID", digits=2)
 
 # %% [markdown]
 # What mixtures gain over one flow of the same kind at equal epochs, on training images (in brackets
 # on held-out ones), in nat/pixel; seed 0:
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 Markdown(beyond_summary.say_gains(runs))
 
 # %% [markdown]
 # ## Samples of one flow
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 for dataset in dict.fromkeys(run.config["dataset"] for run in ones):
     drawn = {
         f"{beyond_summary.kind(r.config)}, {compute.epochs_of(r.config)} epochs": r.arrays[
@@ -149,7 +149,7 @@ for dataset in dict.fromkeys(run.config["dataset"] for run in ones):
 # may be the resizing, not the digits. One flow of each kind, on resized images and on the same with
 # a black border of two pixels instead (NLL in nat/pixel; in brackets: gained over Glow):
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 resizing = Page("em-gm/resizing", profile)
 display(Markdown(beyond_summary.say_resizing(resizing.rows, SIDE**2)))
 beyond_summary.by_resizing(resizing.rows)
@@ -163,7 +163,7 @@ beyond_summary.by_resizing(resizing.rows)
 # If the grid of the resizing matters, its period of eight pixels should show in the curves, too:
 # where a pixel falls on one of the file's, it is as often quite black as that one; between, less.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 mixture = mixtures.rebuilt(best)
 (curve,) = (part for part in mixture.modules() if isinstance(part, ToneCurve))
 side = curve.event_shape[0]
@@ -186,7 +186,7 @@ show(
 #
 # ## Provenance
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 page.provenance()
 
 # %% [markdown]
@@ -200,5 +200,5 @@ page.provenance()
 # mixflow notebook em_gm_beyond_glow -p profile=smoke
 # ```
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 page.downloads()

@@ -51,7 +51,7 @@ profile = "stored"  # stored, smoke, laptop or paper
 # %% [markdown]
 # ## Results
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 from IPython.display import Markdown, display
 
 from companion.book.display import show
@@ -68,7 +68,7 @@ classes = summary.CLASSES[config["dataset"]]
 models = [*summary.NAMES, *config["rivals"]]
 page.source()
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 text = f"""
 {names}, K = {config["n_components"]} components per class, {len(classes)} classes; flows trained by
 the recipe of table II. All models learn from the same {1 - config["held_fraction"]:.0%} of the
@@ -81,7 +81,7 @@ display(Markdown(text))
 # %% [markdown]
 # ## Is it as sure as it is right?
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 summary.table(page.rows, summary.CALIBRATION)
 
 # %% [markdown]
@@ -93,7 +93,7 @@ summary.table(page.rows, summary.CALIBRATION)
 # log loss on the part of the training split that was held out; above 1 it makes a classifier less
 # sure.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 diagrams = summary.reliabilities(page.runs, models)
 said = summary.describe(page.rows, "calibration_error", models)
 show(
@@ -105,7 +105,7 @@ show(
     ),
 )
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 n_features = first.arrays["component means"].shape[2]
 Markdown(summary.say_sharpness(page.rows, models, n_features))
 
@@ -115,10 +115,10 @@ Markdown(summary.say_sharpness(page.rows, models, n_features))
 # A classifier that may decline keeps the samples of which it is surest. The area under accuracy
 # against coverage is 1 minus the area of risk against coverage {cite}`geifman2017selective`.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 summary.table(page.rows, summary.REJECTION)
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 curves = summary.coverages(page.runs, models)
 at_90 = page.summary("accuracy_at_90%")["mean"]
 said = ", ".join(f"{summary.named(m)} {1 - at_90[m, 'as fitted']:.4f}" for m in models)
@@ -128,7 +128,7 @@ show(
     caption="Errors among the samples accepted, mean over seeds, probabilities as fitted.",
 )
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 text = f"""
 {summary.say_most_accurate(page.rows)} To be right more often is one thing, to know when one is
 wrong another: what counts here is whether the remaining errors are among the surest predictions.
@@ -142,7 +142,7 @@ display(Markdown(text))
 # {cite}`hendrycks2017baseline`. A density offers another: how probable the sample is under any
 # class, whichever.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 flows, aurocs = summary.FLOWS, summary.unseen(page.rows)
 density, posterior = (
     f"{summary.named(flows)}: {score}" for score in ("density of x", "largest posterior")
@@ -178,7 +178,7 @@ display(Markdown(text))
 # was learned. The remedy looks at both sides: a stranger is an image whose log density is far from
 # those of training, below or above.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 strangers = Page("em-gm/image-doubt", profile)
 shown = image_doubt.panels(strangers.runs)
 show(
@@ -196,7 +196,7 @@ display(Markdown(image_doubt.say_scores(strangers.runs)))
 # rarest. Bayes' rule with new priors needs no new training, and EM on the unlabelled test samples
 # estimates them {cite}`saerens2002priors`; both need posteriors that mean what they say.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 for imbalance in config["imbalances"]:
     display(Markdown(f"**1 to {imbalance}**"))
     display(summary.table(summary.at_imbalance(page.rows, imbalance), summary.PRIORS))
@@ -204,7 +204,7 @@ for imbalance in config["imbalances"]:
 # %% [markdown]
 # Distance is the total variation, half the sum of absolute differences of priors: 0 to 1.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 strongest = max(config["imbalances"])
 true = first.arrays[f"priors, imbalance {strongest}"]
 estimates = {
@@ -220,7 +220,7 @@ show(
     caption=f"Priors of a test set thinned out 1 to {strongest}, as EM estimates them; first seed.",
 )
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 text = f"""
 {summary.say_shift(page.rows, models, strongest)} Posteriors that are too flat give way to priors
 too readily, and mislead EM: a temperature mends both.
@@ -239,7 +239,7 @@ display(Markdown(text))
 #
 # The rivals, and the flows for comparison, get the mean of the training samples instead.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 by_number = summary.missing(page.rows)
 show(
     figures.missing_features(by_number, dataset=names),
@@ -267,7 +267,7 @@ display(Markdown(text))
 # %% [markdown]
 # ## New classes, one at a time
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 stages = summary.growth(page.runs, page.rows)
 gained = summary.gain(stages)
 show(
@@ -284,7 +284,7 @@ show(
 )
 display(summary.final_growth(stages))
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 text = f"""
 Adding the last class cost {gained["times"]:.0f} times less than training all {len(classes)} anew,
 and the accuracy differs by {100 * gained["accuracy"]:+.2f} points from that. No parameter of
@@ -298,7 +298,7 @@ display(Markdown(text))
 # %% [markdown]
 # ## What the components of a class have learned
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 effective = page.value("effective_components", flows, "components")
 least = page.value("least_effective_components", flows, "components")
 sure = page.value("largest_responsibility", flows, "components")
@@ -331,7 +331,7 @@ belong to no component by nine tenths. The training samples where the components
 """
 display(Markdown(text))
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 import pandas as pd
 
 index = [f"component {k + 1}" for k in range(len(weights))]
@@ -351,7 +351,7 @@ typical.round(1)
 # %% [markdown]
 # ## Provenance
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 page.provenance()
 
 # %% [markdown]
@@ -363,5 +363,5 @@ page.provenance()
 # mixflow notebook em_gm_classifier -p profile=smoke
 # ```
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 page.downloads()

@@ -59,7 +59,7 @@ profile = "stored"  # stored, smoke, laptop or paper
 # %% [markdown]
 # ## Results
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 from IPython.display import Markdown, display
 
 from companion.book.page import Page
@@ -90,7 +90,7 @@ page.verdicts("figure-7a", "figure-7b", "figure-7c", "figure-7d-f")
 # %% [markdown]
 # ## Figure 7
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 titles = list(panels)
 for start in range(0, len(titles), 2):
     shown = {title: panels[title] for title in titles[start : start + 2]}
@@ -109,7 +109,7 @@ for start in range(0, len(titles), 2):
 # %% [markdown]
 # Move along $\alpha$; the last row is the mean of pixels.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 alphas = runs[0].arrays["alpha"]
 slider(
     figures.frames({**panels, "mean of the pixels": figures.Walks.of(runs[0], PIXELS)}),
@@ -123,7 +123,7 @@ slider(
 # %% [markdown]
 # ## What the network sees
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 by = {}
 for run in runs:
     for rule in (SHARED,) if run.config["model"] == "LatMM" else (ENDS, DRAWN):
@@ -139,10 +139,10 @@ show(
     caption="Means over sets of pairs.",
 )
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 figures.shares(page.rows)
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 between = page.summary("at_an_end")["mean"].sort_index()
 pixels = between[PIXELS, ""]
 text = [
@@ -177,7 +177,7 @@ Markdown(
 #
 # ## Provenance
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 page.provenance()
 
 # %% [markdown]
@@ -191,5 +191,5 @@ page.provenance()
 #
 # A mixture of table I that is not stored is trained first, which takes hours.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 page.downloads()

@@ -50,7 +50,7 @@ profile = "stored"  # stored, smoke, laptop or paper
 # %% [markdown]
 # ## Results
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 import pandas as pd
 from IPython.display import Markdown, display
 
@@ -93,7 +93,7 @@ Markdown(
     + (f"\n\nIn the plan, not run yet: {', '.join(missing)}." if missing else "")
 )
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 display(page.verdicts("table-2", model="LatMM"))
 text = "The verdicts are on table II's own models, which are all as wide as GenMM's flows."
 if len(accuracy := values("letter", "test_accuracy")):
@@ -105,7 +105,7 @@ if len(accuracy := values("letter", "test_accuracy")):
     )
 Markdown(text)
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 tables = {}
 for dataset in datasets:
     for metric, (label, *_) in METRICS.items():
@@ -121,7 +121,7 @@ show(
     caption="Dots: seeds; lines: their mean. All models have equally many parameters and FLOPs.",
 )
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 for dataset in datasets:
     lines = {}
     for metric, (label, digits, _) in METRICS.items():
@@ -138,7 +138,7 @@ for dataset in datasets:
 # %% [markdown]
 # ± is the standard deviation over seeds.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 said = []
 for dataset in datasets:
     metric = "test_accuracy" if len(values(dataset, "test_accuracy")) else "test_nll"
@@ -170,7 +170,7 @@ Markdown("\n".join(said))
 #
 # ## Provenance
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 page.provenance()
 
 # %% [markdown]
@@ -182,5 +182,5 @@ page.provenance()
 # mixflow notebook em_gm_hybrids -p profile=smoke
 # ```
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 page.downloads()

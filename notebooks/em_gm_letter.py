@@ -53,7 +53,7 @@ profile = "stored"  # stored, smoke, laptop or paper
 # %% [markdown]
 # ## Results
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 from IPython.display import Markdown, display
 
 from companion import figures
@@ -67,7 +67,7 @@ dataset = "digits" if page.profile == "smoke" else "letter"
 page = page.of(dataset=dataset)
 page.source()
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 targets = load_targets()
 last = page.summary(LAST)
 accuracies(page.rows, targets, dataset)
@@ -76,7 +76,7 @@ accuracies(page.rows, targets, dataset)
 # Test accuracy as a share; ± is the standard deviation over seeds of initialisation, training and
 # validation share (one seed: no ±). The test set is the same 6667 samples for every seed.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 by_k = series(page.rows, targets, dataset)
 show(
     figures.accuracy_by_components(by_k, dataset=dataset),
@@ -87,7 +87,7 @@ show(
 # %% [markdown]
 # ## Accuracy over training
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 for name in ("GenMM", "GenMM as published"):
     curves = figures.curves_by_components(page.runs, name)
     if curves:
@@ -114,11 +114,11 @@ for name in ("GenMM", "GenMM as published"):
 # **Our recipe**: another model of the same family, whose epoch a validation part chose, so it has
 # no help from the test set. A cited result stands beside our K = 20.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 page.verdicts("table-2", "table-2-last-epoch", dataset="letter")
 
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 def at(metric, model, k):
     return page.value(metric, model, f"K={k}")
 
@@ -207,7 +207,7 @@ if profile != "smoke" and page.profile != "smoke":
 # %% [markdown]
 # ## Provenance
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 page.provenance()
 
 # %% [markdown]
@@ -221,5 +221,5 @@ page.provenance()
 # mixflow notebook em_gm_letter -p profile=smoke
 # ```
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 page.downloads()

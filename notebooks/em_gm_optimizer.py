@@ -50,7 +50,7 @@ profile = "stored"  # stored, smoke, laptop or paper
 # %% [markdown]
 # ## Results
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 from IPython.display import Markdown, display
 
 from companion.book.display import show
@@ -73,7 +73,7 @@ Markdown(f"{said} {compute.say_time(long)}")
 # %% [markdown]
 # ## NLL by epoch, one flow
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 published = {name: values[1] for name, values in summary.published(load_targets()).items()}
 ones = [run for run in runs if run.config["n_components"] == 1]
 show(
@@ -87,20 +87,20 @@ show(
 #
 # NLL of the training images, in nat/pixel:
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 beyond_summary.with_published(beyond_summary.by_kind(runs, "nll_train"), load_targets())
 
 # %% [markdown]
 # Of held-out images:
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 beyond_summary.by_kind(runs, "nll_held_out")
 
 # %% [markdown]
 # Fréchet distance of samples from real images (features of a network trained on the same data; less
 # is better):
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 beyond_summary.by_kind(runs, "FID", digits=2)
 
 # %% [markdown]
@@ -114,7 +114,7 @@ beyond_summary.by_kind(runs, "FID", digits=2)
 #
 # ## Provenance
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 page.provenance()
 
 # %% [markdown]
@@ -126,5 +126,5 @@ page.provenance()
 # mixflow notebook em_gm_optimizer -p profile=smoke
 # ```
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 page.downloads()

@@ -46,7 +46,7 @@ profile = "stored"  # stored, smoke, laptop or paper
 # %% [markdown]
 # ## Results
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 import pandas as pd
 from IPython.display import Markdown, display
 
@@ -67,7 +67,7 @@ Markdown(
     "all samples."
 )
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 curves = {way: runs[way].arrays["bound"] for way in WAYS}
 last = config["iterations"]
 detail = (last // 2, min(last, last // 2 + 15))
@@ -79,7 +79,7 @@ show(
     caption=f"Seed {first}. Every iteration has two points: after the E-step and after the M-step.",
 )
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 table = page.rows.pivot_table(index="model", columns="metric", values="value", aggfunc="mean")
 worst = page.rows[page.rows["metric"] == "largest_fall"].groupby("model")["value"].max()
 never = page.rows[page.rows["metric"] == "never_falls"].groupby("model")["value"]
@@ -95,7 +95,7 @@ pd.DataFrame(
     }
 )
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 Markdown(
     f"With a line search no step of {2 * last} lowers the bound by more than {ROUNDING:g} nats, "
     f"which is rounding, in {int(never.sum()['line search'])} of {never.count()['line search']} "
@@ -114,7 +114,7 @@ Markdown(
 # %% [markdown]
 # ## The weights
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 show(
     figures.weights({way: runs[way].arrays["weights"] for way in WAYS}),
     alt="The mixture weights by iteration, a panel for each way: they begin near equal, part while "
@@ -133,7 +133,7 @@ show(
 #
 # ## Provenance
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 page.provenance()
 
 # %% [markdown]
@@ -145,5 +145,5 @@ page.provenance()
 # mixflow notebook em_gm_proposition_2 -p profile=smoke
 # ```
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 page.downloads()

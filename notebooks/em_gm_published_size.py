@@ -45,7 +45,7 @@ profile = "stored"  # stored, smoke, laptop or paper
 # %% [markdown]
 # ## Results
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 from IPython.display import Markdown, display
 
 from companion.book.display import show
@@ -73,13 +73,13 @@ further = further.at("paper") if profile == "stored" else further
 display(page.source())
 Markdown(published_size.say(page.runs, small.runs, load_targets(), further.runs))
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 page.verdicts("table-1", "figure-3", "figure-4", "figure-5", "figure-6")
 
 # %% [markdown]
 # ## GenMM on images it was trained on, and on others
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 nearest = Page("em-gm/nearest-images", profile).runs
 published_size.table(page.runs, small.runs, load_targets(), nearest).style.hide(axis="index")
 
@@ -98,13 +98,13 @@ published_size.table(page.runs, small.runs, load_targets(), nearest).style.hide(
 # in bfloat16, which some CPUs have, so that no GPU is needed. Table I has
 # such a flow in a line of its own: the other K were not trained for as long.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 Markdown(further_epochs.say(further.runs, page.runs, load_targets()))
 
 # %% [markdown]
 # ## Figure 3: NLL by epoch
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 show(
     figures.curves(shown, FLOOR),
     alt=figures.describe_curves(shown),
@@ -118,7 +118,7 @@ show(
 # The released code draws noise in each component anew, which is the likelihood of no density: K
 # copies of one flow "gain" by it, and as a mixture they are that flow.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 Markdown(published_size.say_noise(page.rows, load_targets()))
 
 # %% [markdown]
@@ -126,7 +126,7 @@ Markdown(published_size.say_noise(page.rows, load_targets()))
 # trained with the released code's posteriors, nearly equal ones, and measured with *noise of their
 # own* it is what that code reports:
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 published_size.noise_table(page.rows, load_targets())
 
 # %% [markdown]
@@ -140,7 +140,7 @@ published_size.noise_table(page.rows, load_targets())
 #
 # ## What K Gaussians as the source of one flow change (LatMM)
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 Markdown(published_size.say_sources(page.runs))
 
 # %% [markdown]
@@ -148,7 +148,7 @@ Markdown(published_size.say_sources(page.runs))
 #
 # ## Figures 4 and 5: samples against K
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 config = page.runs[0].config
 for dataset in datasets:
     show(
@@ -164,13 +164,13 @@ for dataset in datasets:
 #
 # In brackets: the difference from one flow at equal epochs.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 summary.changes(page.rows)
 
 # %% [markdown]
 # ## Figure 6: samples
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 for dataset in datasets:
     drawn = figures.samples_of(shown, dataset)
     show(
@@ -182,7 +182,7 @@ for dataset in datasets:
 # %% [markdown]
 # ## Provenance
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 display(page.provenance())
 further.provenance()
 
@@ -197,5 +197,5 @@ further.provenance()
 # mixflow notebook em_gm_published_size -p profile=smoke
 # ```
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 page.downloads()

@@ -19,7 +19,7 @@
 # themselves. A pixel that never varies still costs the entropy of the noise,
 # $\frac12 \log 2 \pi e = 1.4189$.
 #
-# Figure 7, walks between images, is on [the next page](em_gm_figure_7).
+# Figure 7, walks between images, is on [a page of its own](em_gm_figure_7).
 #
 # **The question.** The released code draws the noise in each component anew: it adds up K
 # densities at K different points, which is the likelihood of no density. How much of the published
@@ -53,7 +53,7 @@ profile = "stored"  # stored, smoke, laptop or paper
 # %% [markdown]
 # ## Results
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 from IPython.display import Markdown, display
 
 from companion.book.display import show
@@ -92,13 +92,13 @@ Markdown(
     f"{compute.epochs_of(config)} times."
 )
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 page.verdicts("table-1", "figure-3", "figure-4", "figure-5", "figure-6")
 
 # %% [markdown]
 # ## Figure 3: NLL by epoch
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 show(
     figures.curves(shown, FLOOR),
     alt=figures.describe_curves(shown),
@@ -106,14 +106,14 @@ show(
     "one curve.",
 )
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 summary.likelihoods(page.rows, ["nll_train", "nll_held_out"])
 
 # %% [markdown]
 # NLL in nat/pixel, noise shared; ± is the standard deviation over seeds. What the components share
 # among them:
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 metrics = ["largest_responsibility", "largest_responsibility_per_dimension"]
 summary.likelihoods(page.rows, [*metrics, "effective_components", "smallest_weight"], digits=3)
 
@@ -144,7 +144,7 @@ Markdown(" ".join(said))
 # %% [markdown]
 # ## The published size, on a GPU
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 further = Page("em-gm/further-epochs", profile).at("paper")
 sizes = [page.at(name).runs for name in ("paper", "laptop")]
 Markdown(published_size.say(*sizes, load_targets(), further.runs))
@@ -154,7 +154,7 @@ Markdown(published_size.say(*sizes, load_targets(), further.runs))
 #
 # ## Mixture or noise?
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 published = summary.published_gains(load_targets())
 gained = {name: summary.gains(page.rows[page.rows["dataset"] == name]) for name in datasets}
 show(
@@ -163,7 +163,7 @@ show(
     caption="Bars: 95 % intervals, over seeds (noise shared) or over images (noise of their own).",
 )
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 Markdown(summary.say_copies(gained, published))
 
 # %% [markdown]
@@ -177,7 +177,7 @@ Markdown(summary.say_copies(gained, published))
 # Such mixtures, whose flows have as many steps each as one flow alone (K times the epochs of all
 # others on this page), gain over that one, on training images:
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 equal = Page("em-gm/equal-steps", profile)
 Markdown(equal_steps.say(equal.runs, page.runs, load_targets()))
 
@@ -187,7 +187,7 @@ Markdown(equal_steps.say(equal.runs, page.runs, load_targets()))
 #
 # ## Figures 4 and 5: samples against K
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 for dataset in datasets:
     show(
         figures.quality(page.rows, dataset),
@@ -200,14 +200,14 @@ for dataset in datasets:
 # %% [markdown]
 # ## What K gained
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 summary.changes(page.rows)
 
 # %% [markdown]
 # In brackets: the difference from one flow at equal epochs, seed by seed. What GenMM gained in NLL
 # (nat/pixel; ± half of a 95 % interval over seeds, by Student's t):
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 Markdown(summary.say_gains(page.rows))
 
 # %% [markdown]
@@ -221,7 +221,7 @@ Markdown(summary.say_gains(page.rows))
 # flow that was trained for as many FLOPs (NLL in nat/pixel; that of one flow is interpolated, on
 # log FLOPs, between trainings of several lengths):
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 genmm = page.of(model="GenMM", seed=first).runs
 one = [run for run in genmm if run.config["n_components"] == 1] + longer.runs
 several = [run for run in genmm if run.config["n_components"] > 1]
@@ -230,7 +230,7 @@ compute.at_equal_compute(several, one).style.hide(axis="index")
 # %% [markdown]
 # ## Figure 6: samples
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 for dataset in datasets:
     drawn = figures.samples_of(shown, dataset)
     if drawn:
@@ -260,7 +260,7 @@ for dataset in datasets:
 #
 # ## Provenance
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 page.provenance()
 
 # %% [markdown]
@@ -274,5 +274,5 @@ page.provenance()
 # mixflow notebook em_gm_table_1 -p profile=smoke
 # ```
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 page.downloads()

@@ -13,11 +13,12 @@
 # mixture of K flows per class (GenMM) classifies by the largest likelihood. Accuracy rises with K
 # on three data sets, and at K = 20 passes the best result they cite on each: Letter
 # {cite}`tang2016elm`, Satimage {cite}`srinivasan1993satimage,jiang2013ksvd` and small Norb
-# {cite}`lecun2004norb,salakhutdinov2009dbm`. The page before shows Letter in detail; this one
-# has the table, and asks what the protocol and the number of flows do to it. What the flows of a
-# class divide, and what the data ask, is on [the next page](em_gm_average_or_divide). LatMM, and
-# what lies between it and GenMM, have GenMM's recipe here; [another page](em_gm_hybrids) compares
-# them at equal size and cost.
+# {cite}`lecun2004norb,salakhutdinov2009dbm`. [Another page](em_gm_letter) shows Letter in detail;
+# this one has the table, and asks what the protocol and the number of flows do to it. What the
+# flows of a class divide is on [a page of its own](em_gm_average_or_divide), and what the data ask
+# is in [the appendix](em_gm_table_2_data).
+# LatMM, and what lies between it and GenMM, have GenMM's recipe here; [a page](em_gm_hybrids)
+# compares them at equal size and cost.
 #
 # ## The model
 #
@@ -50,7 +51,7 @@ profile = "stored"  # stored, smoke, laptop or paper
 # %% [markdown]
 # ## Results
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 from IPython.display import Markdown, display
 
 from companion import figures
@@ -66,7 +67,7 @@ names = summary.NAMES
 shown = [name for name in names if name in set(page.rows["dataset"])]
 page.source()
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 for dataset in shown:
     display(Markdown(f"### {names[dataset]}"))
     table = summary.accuracies(page.rows, targets, dataset)
@@ -79,7 +80,7 @@ for dataset in shown:
 # best of a curve's points, chosen on the test set; it stands here for comparison only. An empty
 # cell was not run. The plain Gaussian mixture per class has the same K. Smoke has digits only.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 if len(table := summary.views(page.rows)):
     display(Markdown(summary.views_said(page.rows)), table)
 
@@ -87,7 +88,7 @@ if len(table := summary.views(page.rows)):
 # What shares a flow with the recipe of GenMM, validation-chosen; LatMM's K are Gaussians in the
 # latents of one flow:
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 for dataset in shown:
     if len(table := summary.sharing_models(page.rows, dataset)):
         display(Markdown(f"**{names[dataset]}**"), table)
@@ -95,7 +96,7 @@ for dataset in shown:
 # %% [markdown]
 # ## Does accuracy rise with K?
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 for dataset in shown:
     by_k = summary.series(page.rows, targets, dataset)
     show(
@@ -104,7 +105,7 @@ for dataset in shown:
         caption=f"{names[dataset]}: accuracy against K; bars: one sd over seeds.",
     )
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 summary.trends(page.rows).style.hide(axis="index")
 
 # %% [markdown]
@@ -118,10 +119,10 @@ summary.trends(page.rows).style.hide(axis="index")
 # The published numbers are the best of each test curve. How much that flatters, in percentage
 # points:
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 summary.protocol(page.rows, targets).style.hide(axis="index")
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 said = [summary.flattery_said(page.rows, targets, name, names[name]) for name in shown]
 display(Markdown("\n".join(f"- {line}" for line in said if line)))
 
@@ -135,7 +136,7 @@ display(Markdown("\n".join(f"- {line}" for line in said if line)))
 # below the best than that noise. It was looked at when the test accuracies of the last epoch were
 # known, so the verdicts below do not use it. Test accuracy by how the epoch is chosen:
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 choices_shown(choices(page.runs)).style.hide(axis="index")
 
 # %% [markdown]
@@ -144,7 +145,7 @@ choices_shown(choices(page.runs)).style.hide(axis="index")
 # The same splits. Parameters of kNN, the SVM and QDA are chosen by cross-validation on the training
 # split; those that draw at random have several seeds.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 context = Page("em-gm/table-2-context", profile)
 for dataset in shown:
     table = summary.others(
@@ -164,14 +165,14 @@ for dataset in shown:
 # validation part. Norb's numbers are of images of 32 x 64; ours of 8 x 16 are other data, and stand
 # in the tables above alone.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 page.verdicts("table-2", "table-2-last-epoch")
 
 # %% [markdown]
 # ## What differs from the paper, and why
 #
-# The settings of both recipes and what could not be kept are on the page before. The other data
-# sets differ from Letter in this:
+# The settings of both recipes and what could not be kept are on
+# [the page on Letter](em_gm_letter). The other data sets differ from Letter in this:
 #
 # - **Satimage, best recipe**: one EM for all flows of a class, where Letter has blocks of five.
 #   Folds of the training split preferred it; they also kept the temperature and the noise of
@@ -182,20 +183,20 @@ page.verdicts("table-2", "table-2-last-epoch")
 #   is that of the middle one, so the window may be turned and mirrored; the density of a class is
 #   averaged over these eight views when it is measured, of flows and of Gaussians that are trained
 #   as before. It was tried because it helps on
-#   [parts of the training split](em_gm_average_or_divide), with models of four fifths of its
+#   [parts of the training split](em_gm_table_2_data), with models of four fifths of its
 #   samples; the numbers above say what it does on the test split.
 # - Satimage's classes are of unequal size. The published model takes the largest likelihood; ours
 #   and the Gaussian mixtures weight likelihoods by the classes' shares in the training split. The
 #   rows have both (`test_accuracy_uniform_priors`, `test_accuracy_class_priors`).
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 if summary.NORB_AT_LAPTOP in set(page.rows["config_dataset"]):
     display(Markdown(summary.norb_at_laptop()))
 
 # %% [markdown]
 # ## Provenance
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 page.provenance()
 
 # %% [markdown]
@@ -207,6 +208,6 @@ page.provenance()
 # mixflow notebook em_gm_table_2 -p profile=smoke
 # ```
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 for part in (page, context):
     display(part.downloads())

@@ -30,7 +30,7 @@ n_components = 5
 max_epochs = 40
 seed = 0
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 import numpy as np
 import pandas as pd
 from sklearn.mixture import GaussianMixture
@@ -63,7 +63,7 @@ X_new, source = model.sample(500)  # samples, and the flow of each
 # Left the mixture of flows, right scikit-learn's Gaussian mixture with the same number of
 # components, both with the held-out points on top, marked by their component.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 gaussian = GaussianMixture(n_components, random_state=seed, n_init=5).fit(X)
 fig = side_by_side(
     [
@@ -82,7 +82,7 @@ show(
     caption="Density p(x), darker is higher. Points: held-out data, marked by component.",
 )
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 table = pd.DataFrame(
     {
         "held-out log p(x), nats a sample": [log_density.mean(), gaussian.score(X_test)],
@@ -97,7 +97,7 @@ table
 # %% [markdown]
 # Samples from the model, marked by the flow that made them:
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 show(
     density(model.score_samples, X_new, labels=source, around=X, title="samples of the mixture"),
     alt=(

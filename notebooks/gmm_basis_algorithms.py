@@ -102,12 +102,13 @@ profile = "stored"  # stored, smoke, laptop or paper
 # %% [markdown]
 # ## Results
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 import pandas as pd
 from IPython.display import HTML, Markdown, display
 
 from companion.book.display import show
-from companion.book.page import Page, verdict_table
+from companion.book.page import Page
+from companion.book.verdicts import verdict_table
 from companion.evidence.questions import load_targets
 from companion.figures import basis as pictures
 from companion.figures.basis_findings import findings
@@ -122,7 +123,7 @@ claims = [t for t in load_targets() if t.paper == "gmm-basis" and t.value is Non
 claims = [t for t in claims if t.item in {f"figure-{i}" for i in range(1, 8)}]
 page.source()
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 HTML(verdict_table(page.store, claims))
 
 # %% [markdown]
@@ -132,7 +133,7 @@ HTML(verdict_table(page.store, claims))
 # %% [markdown]
 # ## Figures 1 and 2: crossings within a region
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 crossed = page.summary("regions_crossed_twice")["mean"]
 error = page.summary("L1")["mean"]
 show(
@@ -164,7 +165,7 @@ display(
 # the t) $U(.05, .15)$; t with 5 to 30 degrees of freedom; uniforms of half-width $U(.025, .15)$;
 # kinds with equal probability.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 show(
     pictures.two_targets(arrays),
     alt=(
@@ -177,7 +178,7 @@ show(
 # %% [markdown]
 # ## Figure 4: the start
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 far = page.summary("L_to_uniform")["mean"]
 show(
     pictures.start(arrays, n_components),
@@ -192,7 +193,7 @@ show(
 # %% [markdown]
 # ## Figures 5 and 6: both algorithms on both targets
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 between = page.summary("L1_between_the_algorithms")["mean"]
 unwanted = page.summary("unwanted_crests_and_sags")["mean"]
 for number, text in enumerate(("the fits almost overlap", "edges become slopes")):
@@ -220,7 +221,7 @@ display(
 # %% [markdown]
 # ## Figure 7: six more
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 show(
     pictures.six_fits(arrays),
     alt=(
@@ -237,7 +238,7 @@ show(
 # A first look at the paper left these findings to be checked; each line has the answer of
 # `gmm-basis/findings` or of the tables (means over all seeds).
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 cells = [t for t in load_targets() if t.paper == "gmm-basis" and t.value is not None]
 table = findings(more.rows, table_1.runs, table_3.runs, cells)
 table["holds"] = table["holds"].map(
@@ -255,7 +256,7 @@ HTML(table.rename(columns={"holds": ""}).to_html(index=False, border=0, justify=
 # curvature. We worked from a description of the equations, not from their printed form; "both
 # sides" is our reading of eq. (6).
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 show(
     pictures.kernels(),
     alt=(
@@ -308,7 +309,7 @@ display(
 # %% [markdown]
 # ### L sees cells, not curves
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 narrow = pd.DataFrame(
     {
         name: mean_table(more.rows, "algorithm-2, width", metric)
@@ -328,7 +329,7 @@ show(
 # %% [markdown]
 # ### One outlier widens every cell
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 outliers = mean_table(more.rows, "algorithm-2, outlier")
 spoiled = pd.DataFrame(
     {
@@ -352,7 +353,7 @@ show(
 # %% [markdown]
 # ### More likelihood is not better
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 steps = pd.DataFrame(
     {
         name: mean_table(more.rows, "EM on the weights", metric)
@@ -385,10 +386,10 @@ steps.round(4)
 #
 # ## Provenance
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 page.provenance()
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 more.provenance()
 
 # %% [markdown]
@@ -400,6 +401,6 @@ more.provenance()
 # mixflow notebook gmm_basis_algorithms -p profile=smoke
 # ```
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 display(page.downloads())
 more.downloads()

@@ -56,7 +56,7 @@ profile = "stored"  # stored, smoke, laptop or paper
 # %% [markdown]
 # ## Results
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 from IPython.display import Markdown, display
 
 from companion.book.display import show
@@ -79,7 +79,7 @@ page.verdicts("figure-9", "figure-10")
 # %% [markdown]
 # ## Figure 8: the codes and their densities
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 show(
     figures.code_densities(arrays, (3, 8)),
     alt="Histograms of codes of test images, six dimensions of a 3 and of an 8, each with one "
@@ -87,7 +87,7 @@ show(
     caption=f"Densities of {config['n_components']} Gaussians, d = {middle}.",
 )
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 ks = {size: page.value("distance_to_test_codes", PAPER, f"latent size {size}") for size in sizes}
 lost = at.loc["test images", "accuracy"] - at.loc["reconstructions", "accuracy"]
 Markdown(
@@ -103,7 +103,7 @@ Markdown(
 # %% [markdown]
 # ## Figure 9: generated digits
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 shown = [PAPER, SHUFFLED, EM, "SW-GMM", CLUSTERED, CEILING]
 show(
     figures.digits_by_method(arrays, shown),
@@ -113,7 +113,7 @@ show(
     caption=f"d = {middle}, seed {config['seed']}; not chosen: the first of each digit.",
 )
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 for size in sizes:
     display(Markdown(f"**d = {size}** (mean ± sd over seeds)"), figures.measures(page.runs, size))
 
@@ -124,7 +124,7 @@ for size in sizes:
 # between two images of a digit over that of test images. Time: of all ten fits, seconds of one
 # core.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 show(
     figures.distance_against_time(tables),
     alt="Fréchet distance to test images against the time of the fits, by latent size. "
@@ -140,10 +140,10 @@ show(
     "and what a perfect density would.",
 )
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 figures.paper_claims(page.rows)
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 lines = []
 for size, table in tables.items():
     paper, shuffled, em, ours = (table.loc[name] for name in (PAPER, SHUFFLED, EM, CLUSTERED))
@@ -167,7 +167,7 @@ Markdown(
 # %% [markdown]
 # ## Figure 10: two digits mixed
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 names = {PAPER: "as published", CEILING: "of real codes"}
 pairs = ", ".join(f"{one} and {other}" for one, other in sorted(SHOWN_PAIRS))
 show(
@@ -177,7 +177,7 @@ show(
     caption=f"Each dimension from one of two codes at random. Lines: {pairs}.",
 )
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 shares = range(0, 101, 10)
 slider(
     figures.mix_frames(arrays, shares, names),
@@ -187,11 +187,11 @@ slider(
     seconds=0.6,
 )
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 figures.pair_table(page.rows)
 
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 def mean(metric, model):
     return page.value(metric, model, f"latent size {middle}")
 
@@ -222,7 +222,7 @@ Markdown(
 #
 # ## Provenance
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 page.provenance()
 
 # %% [markdown]
@@ -234,5 +234,5 @@ page.provenance()
 # mixflow notebook gmm_basis_digits -p profile=smoke
 # ```
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 page.downloads()

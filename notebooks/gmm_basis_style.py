@@ -59,7 +59,7 @@ profile = "stored"  # stored, smoke, laptop or paper
 # %% [markdown]
 # ## Results
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 import pandas as pd
 from IPython.display import Markdown, display
 
@@ -85,7 +85,7 @@ Markdown(
     f"{', '.join(config['layers'])}, from {config['n_crops']} crops of each picture."
 )
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 page.verdicts("figure-11", "figure-12", "figure-13")
 
 
@@ -97,7 +97,7 @@ page.verdicts("figure-11", "figure-12", "figure-13")
 # ## Figure 11: Gram matrices of feature maps
 
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 def pick(target="basis", levels=1, variations=1, examples=False):
     """Return the first run of that kind, if there is one."""
     for run in page.runs:
@@ -127,7 +127,7 @@ display(Markdown(f"Of further crops {right.mean():.1%} are nearer to their own s
 #
 # One density of each entry, learned at once by algorithm 2 on the upper triangles:
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 if large is not None:
     show(
         figures.entry_densities(
@@ -156,7 +156,7 @@ if large is not None:
     )
 
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 def mean(metric, model=None, **where):
     """Return the mean of a metric over images."""
     found = images if model is None else images[images["model"] == model]
@@ -200,7 +200,7 @@ display(
 # %% [markdown]
 # ## Figure 13: the mixing series
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 SHOWN = {
     "basis": "as published",
     "basis, PSD": "made positive semi-definite",
@@ -225,7 +225,7 @@ show(
     f"seed {first.config['seed']}.",
 )
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 shown = [t for t in ("basis", "basis, blended", "mean", "crop") if t in series]
 slider(
     figures.frames(
@@ -240,7 +240,7 @@ slider(
     seconds=0.5,
 )
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 size = first.config["size"]
 table = images[(images["size"] == size) & images["share"].isin(shares)]
 table = table[table["model"].isin(series)].copy()
@@ -256,7 +256,7 @@ show(
     "seed.",
 )
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 ranks = page.rows[page.rows["metric"].isin(["spearman_1", "spearman_2"])]
 ranks = ranks.groupby("metric")["value"]
 apart = {}
@@ -297,7 +297,7 @@ Markdown("\n\n".join(lines))
 # %% [markdown]
 # ## Ten variations of one level
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 varied = {t: pick(t, variations=2) for t in ("basis", "basis, blended")}
 varied = {t: run for t, run in varied.items() if run is not None}
 run = varied["basis"]
@@ -318,7 +318,7 @@ slider(
     play=True,
 )
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 lines = []
 for target in varied:
     start = f"share={share:g}"
@@ -353,7 +353,7 @@ Markdown("\n".join(lines))
 #
 # ## Provenance
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 page.provenance()
 
 # %% [markdown]
@@ -365,5 +365,5 @@ page.provenance()
 # mixflow notebook gmm_basis_style -p profile=smoke
 # ```
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 page.downloads()

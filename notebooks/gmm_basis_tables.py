@@ -20,7 +20,7 @@
 #
 # ## The model
 #
-# [The page before](gmm_basis_algorithms) says what the algorithms are. The improved rule, live:
+# [Another page](gmm_basis_algorithms) says what the algorithms are. The improved rule, live:
 
 # %%
 from mixflow import BasisDensity
@@ -50,7 +50,7 @@ profile = "stored"  # stored, smoke, laptop or paper
 # %% [markdown]
 # ## Results
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 import pandas as pd
 from IPython.display import HTML, Markdown, display
 
@@ -79,7 +79,7 @@ per_run = page.runs[0].config["n_targets"]
 for part in pages.values():
     display(part.source())
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 display(
     Markdown(
         f"A seed is a batch of {per_run} fresh random targets, and every cell of a table is "
@@ -89,10 +89,10 @@ display(
 )
 pages["table-1"].verdicts("table-1")
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 pages["table-2"].verdicts("table-2")
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 pages["table-3"].verdicts("table-3")
 
 # %% [markdown]
@@ -107,7 +107,7 @@ pages["table-3"].verdicts("table-3")
 # 25). From our losses we draw means of as many targets: the range holds 95 % of them, and the last
 # column says how many are as far from our mean as the published value.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 sampled = pd.concat(
     {
         item: published_sampling(
@@ -135,7 +135,7 @@ shown = pd.DataFrame(
 )
 HTML(shown.to_html(index=False, border=0))
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 cells = len(sampled)
 odd = sampled[sampled["share"] < 0.05 / cells]
 text = (
@@ -152,7 +152,7 @@ text += (
 display(Markdown(text))
 
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 def of_table_3(model, sigma):
     losses = mean_table(pages["table-3"].rows, model)
     return {
@@ -204,7 +204,7 @@ display(
 # targets of every batch (column *targets*); those on the basis are learned for a whole batch at
 # once, and their time is the batch's, divided. One thread.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 tables = {
     names[item]: comparison(pages[item].runs, keys_of(pages[item].runs))
     for item in ("table-1", "table-2")
@@ -214,7 +214,7 @@ for name, table in tables.items():
     digits = {"L": "{:.4f}".format, "standard error": "{:.4f}".format, "ms": "{:,.3g}".format}
     display(HTML(table.to_html(index=False, border=0, formatters=digits)))
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 best = {
     name: table.groupby("method", sort=False).first().reset_index()
     for name, table in tables.items()
@@ -232,7 +232,7 @@ show(
     caption="Down and left is better. A method's points are its settings.",
 )
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 rows = {}
 for name, table in em.items():
     a, b = table.loc[("improved rule", f"sigma={IMPROVED}")], table.loc[("EM-GMM", "k=8")]
@@ -254,7 +254,7 @@ display(Markdown("\n\n".join(rows.values())))
 # Target by target, against the algorithm and the $\sigma$ that turn out best on these very targets
 # (in the paper's favour), and against algorithm 1 as it is printed:
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 rule = ("improved rule", f"sigma={IMPROVED} n=200 N=5000")
 rivals = {
     "the tables' cells": ["algorithm-1", "algorithm-2"],
@@ -281,7 +281,7 @@ pd.DataFrame(
     }
 )
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 shown = {key: t for key, t in tests.items() if key[1] == "the tables' cells"}
 show(
     pictures.gains({name: (t["paper"], t["ours"]) for (name, _), t in shown.items()}),
@@ -300,7 +300,7 @@ show(
 #
 # ## What differs from the paper, and why
 #
-# - The parameters of the random targets are ours; see [the page before](gmm_basis_algorithms).
+# - The parameters of the random targets are ours; see [the algorithms](gmm_basis_algorithms).
 # - *algorithm-1* learns with Gaussians of $0.5r$, which gives the published numbers; *as printed*
 #   it learns with the mixture's own and gives others.
 # - scikit-learn's EM stops at a change of the mean log-likelihood of 1e-5, not at its default of
@@ -309,7 +309,7 @@ show(
 #
 # ## Provenance
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 for part in pages.values():
     display(part.provenance())
 
@@ -323,6 +323,6 @@ for part in pages.values():
 # mixflow notebook gmm_basis_tables -p profile=smoke
 # ```
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 for part in pages.values():
     display(part.downloads())

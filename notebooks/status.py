@@ -14,17 +14,17 @@
 # seeds, and the verdict are computed from the stored results when this page was made. A claim
 # stands with the test that it is put to, and the chance that it holds by luck. Below each table
 # stands what speaks against the paper: a finding, or our own shortfall, and what would settle it.
-# How to read a verdict: see [the introduction](../intro.md). The same table comes from
+# How to read a verdict: see [verdicts](../verdicts.md). The same table comes from
 # `mixflow status`.
 
 # %% tags=["parameters"]
 experiment = None
 paper = "all"  # or em-gm, vmonf, gmm-basis
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 from IPython.display import HTML, Markdown, display
 
-from companion.book.page import verdict_counts, verdict_table
+from companion.book.verdicts import verdict_counts, verdict_table
 from companion.evidence.questions import load_targets
 from companion.runs.store import Store
 
@@ -32,7 +32,7 @@ targets = [t for t in load_targets() if paper in ("all", t.paper)]
 store = Store()
 verdict_counts(store, targets)
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 for name in dict.fromkeys(t.paper for t in targets):
     display(Markdown(f"## {name}"))
     display(HTML(verdict_table(store, [t for t in targets if t.paper == name])))

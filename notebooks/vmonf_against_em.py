@@ -52,7 +52,7 @@ for kind in ("exact", "per_dimension", "hard"):
 experiment = "vmonf/head-to-head"
 profile = "stored"  # stored, smoke, laptop or paper
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 from IPython.display import Markdown, display
 
 from companion import figures
@@ -66,11 +66,11 @@ page.source()
 # %% [markdown]
 # ## Results
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 target = 0.985
 summary.duel(page.rows, target)
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 settings = list(page.rows["setting"].unique())
 for setting in sorted(settings):
     table = summary.recipes(page.rows[page.rows["setting"] == setting])
@@ -87,7 +87,7 @@ for setting in sorted(settings):
     )
 
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 def compared(one, other, setting):
     values = summary.paired(page.rows, "test_log_likelihood", one, other, setting)
     if len(values) < 2:
@@ -111,7 +111,7 @@ display(Markdown("Held-out log p(x), k-means start, seed by seed:\n\n- " + "\n- 
 # %% [markdown]
 # ## What was learned
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 wide = summary.wide(page.rows)
 
 
@@ -152,11 +152,11 @@ if page.profile != "smoke":
 # $\lambda\, \mathrm{H}(\text{mean } q)$ to the loss, with $\lambda = 2$, so that components that
 # the data do not need die out. Five should remain.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 ablations = Page("vmonf/ablations", profile)
 ablations.source()
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 summary.survivors(ablations.rows, target)
 
 # %% [markdown]
@@ -165,7 +165,7 @@ summary.survivors(ablations.rows, target)
 #
 # ## Provenance
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 for each in (page, ablations):
     display(Markdown(f"**{each.experiment.name}**"))
     display(each.provenance(), each.downloads())

@@ -24,7 +24,7 @@
 experiment = "vmonf/mnist"
 profile = "stored"  # stored, smoke, laptop or paper
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 import pandas as pd
 from IPython.display import Markdown, display
 
@@ -39,7 +39,7 @@ page.source()
 # %% [markdown]
 # ## Accuracy
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 mnist_table(page.rows)
 
 # %% [markdown]
@@ -49,7 +49,7 @@ mnist_table(page.rows)
 # the labels alone, without flows and without unlabelled images.
 
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 def kept(n_labelled, model="VMoNF"):
     return next(
         (
@@ -93,7 +93,7 @@ for n_labelled in (0, 10, 100):
 # q learns from its start (the labels, or a Gaussian mixture on principal components) for the first
 # part of the epochs, and climbs the ELBO in the rest. The curves are read on 500 test images.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 curves = {}
 for n_labelled in (0, 10, 100):
     run = kept(n_labelled)
@@ -112,11 +112,11 @@ if curves:
         caption="Accuracy while training: q (solid) and the flows' exact posterior (dashed).",
     )
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 page.verdicts("mnist")
 
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 def mean(metric, model, n_labelled):
     return page.value(metric, model, f"K=10, {n_labelled} labels a class")
 
@@ -167,7 +167,7 @@ display(Markdown("\n\n".join(["## What the numbers say", *lines])))
 #
 # ## Provenance
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 page.provenance()
 
 # %% [markdown]
@@ -179,5 +179,5 @@ page.provenance()
 # mixflow notebook vmonf_mnist -p profile=smoke
 # ```
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 page.downloads()

@@ -45,7 +45,7 @@ print(f"mean of the largest q: {q.max(1).mean():.4f}")
 experiment = "vmonf/pinwheel-5"
 profile = "stored"  # stored, smoke, laptop or paper
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 import numpy as np
 
 from companion import figures
@@ -103,11 +103,11 @@ def successes(page, target, title):
 # %% [markdown]
 # ## Five wings
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 five = Page(experiment, profile)
 five.source()
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 pictures(five, title="Five wings")
 
 # %% [markdown]
@@ -115,10 +115,10 @@ pictures(five, title="Five wings")
 # annealed, the published recipe (random start, Adam at 0.001, $T = e^{-t/1000}$) with and without
 # annealing, one flow as large as all K together, and three clusterings of scikit-learn.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 successes(five, 0.985, "Five wings")
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 separation(five.rows, 0.985)
 
 # %% [markdown]
@@ -127,18 +127,18 @@ separation(five.rows, 0.985)
 # *Cut / shared / dead* counts runs in which a wing is divided, a component takes two wings, or a
 # component is empty. The true log p is that of the generator, whose density we know exactly.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 five.verdicts("pinwheel-5")
 
 # %% [markdown]
 # ## Three wings, and the training as an animation
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 three = Page("vmonf/pinwheel-3", profile)
 three.source()
 
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 def animation(page, model, title):
     run = kept(page, model)
     if run is None:
@@ -166,16 +166,16 @@ animation(three, "VMoNF", "Three wings")
 # %% [markdown]
 # The published recipe starts from nothing, so its animation shows more of the search:
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 animation(three, "VMoNF as published", "Three wings")
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 successes(three, 0.99, "Three wings")
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 separation(three.rows, 0.99)
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 three.verdicts("pinwheel-3")
 
 # %% [markdown]
@@ -183,23 +183,23 @@ three.verdicts("pinwheel-3")
 #
 # The paper shows that without labels the mixture need not cut between the rings.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 rings = Page("vmonf/circles", profile)
 rings.source()
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 pictures(rings, title="Two rings, no labels")
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 successes(rings, 0.99, "Two rings, no labels")
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 separation(rings.rows, 0.99)
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 rings.verdicts("circles")
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 from IPython.display import Markdown
 
 from companion.vmonf.summary import wide
@@ -226,26 +226,26 @@ Markdown(" ".join(lines))
 #
 # 16 labels on each ring and 1024 unlabelled samples.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 semi = Page("vmonf/circles-semi", profile)
 semi.source()
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 pictures(semi, title="Two rings, 32 labels")
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 successes(semi, 0.99, "Two rings, 32 labels")
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 separation(semi.rows, 0.99)
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 semi.verdicts("circles-semi")
 
 # %% [markdown]
 # ## What the numbers say
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 from IPython.display import display
 
 from companion.runs.weights import unpack
@@ -338,7 +338,7 @@ display(Markdown("\n".join(lines)))
 #
 # ## Provenance
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 for page in (five, three, rings, semi):
     display(Markdown(f"**{page.experiment.name}**"))
     display(page.provenance(), page.downloads())

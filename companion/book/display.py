@@ -10,10 +10,14 @@ from __future__ import annotations
 import base64
 import html
 import io
+import math
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+LEAST_LETTER = 9  # px on a screen
 
 
 def show(fig: Figure, *, alt: str, caption: str | None = None, close: bool = True) -> None:
@@ -49,15 +53,51 @@ def show(fig: Figure, *, alt: str, caption: str | None = None, close: bool = Tru
     display({"text/html": markup, "text/plain": f"[figure: {alt}]"}, raw=True)
 
 
+def only_if(holds: bool, text: str) -> str:
+    """Return a sentence; fail the page when what it says does not hold of the numbers.
+
+    Raises
+    ------
+    ValueError
+        If it does not hold: the sentence is to be written anew.
+    """
+    if not holds:
+        raise ValueError(f"no longer true, write it anew: {text}")
+    return text
+
+
 def figure_html(fig: Figure, *, alt: str, caption: str | None = None) -> str:
     """Return a ``<figure>`` with the SVG inside as a data URI; equal figures, equal text."""
     if not alt.strip():
         raise ValueError("alt is empty; describe what the figure shows in a sentence or two")
-    svg = base64.b64encode(_svg(fig)).decode("ascii")
+    content = _svg(fig)
+    letter = _smallest_letter(fig) / _width(content)
+    svg = base64.b64encode(content).decode("ascii")
     text = html.escape(" ".join(alt.split()), quote=True)
-    image = f'<img src="data:image/svg+xml;base64,{svg}" alt="{text}" style="max-width: 100%">'
+    # On a phone the figure keeps the width that its letters need, and scrolls.
+    image = (
+        f'<img src="data:image/svg+xml;base64,{svg}" alt="{text}" data-letter="{letter:.5f}"'
+        f' style="max-width: 100%; min-width: {math.ceil(LEAST_LETTER / letter)}px">'
+    )
     below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
     return f'<figure class="mixflow-figure">{image}{below}</figure>'
+
+
+def _smallest_letter(fig: Figure) -> float:
+    """Return the size of the smallest letters in a figure, in points."""
+    from matplotlib.text import Text
+
+    texts = [artist for artist in fig.findobj(Text) if isinstance(artist, Text)]
+    shown = (text for text in texts if text.get_visible() and text.get_text().strip())
+    return min((float(text.get_fontsize()) for text in shown), default=10.0)
+
+
+def _width(svg: bytes) -> float:
+    """Return the width of an SVG of matplotlib's, in points."""
+    found = re.search(rb'<svg [^>]*width="([\d.]+)pt"', svg)
+    if found is None:
+        raise ValueError("an SVG without a width in points")
+    return float(found[1])
 
 
 def _svg(fig: Figure) -> bytes:

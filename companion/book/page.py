@@ -20,10 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from companion.book.verdicts import verdict_table
 from companion.evidence.questions import load_targets
-from companion.evidence.side_by_side import MARKS, NAMES, side_by_side
-from companion.evidence.status import status_table
-from companion.evidence.targets import Target
 from companion.runs import registry
 from companion.runs.config import PROFILES
 from companion.runs.store import Store, rows_of
@@ -190,57 +188,6 @@ class Page:
             f'<a download="{name}" href="data:text/csv;base64,{content}">Download the rows</a> '
             f"({len(self.rows)} rows, CSV)"
         )
-
-
-def verdict_table(store: Store, targets: Sequence[Target]) -> str:
-    """Return targets beside our values under both protocols, as an HTML table.
-
-    A claim stands with the test that it is put to, and the chance to hold by luck. Below stand the
-    reasons of those that our values speak against.
-    """
-    status = status_table(store, targets)
-    tests = {(t.item, t.dataset, t.model, t.setting): t.note for t in targets if t.value is None}
-    shown = side_by_side(status)
-    named = map(tuple, shown[["item", "data", "model", "setting"]].to_numpy())
-    shown["paper"] = [tests.get(n, paper) for n, paper in zip(named, shown["paper"], strict=True)]
-    for name in NAMES.values():
-        shown[name] = [f"{_mark(text)}\u00a0{text}" for text in shown[name]]
-    empty = [name for name in shown.columns if not shown[name].astype(str).str.strip().any()]
-    with pd.option_context("display.max_colwidth", None):
-        table = shown.drop(columns=empty).to_html(index=False, border=0)
-    note = store.unpublished_note(set(" ".join(status["runs"]).split()))
-    below = f"<p><b>{escape(note)}.</b></p>" if note else ""
-    return table + _rulings(status) + below
-
-
-def _mark(text: str) -> str:
-    """Return the mark of a cell's verdict; the last one named is what others have in brackets."""
-    found = {text.find(verdict): mark for verdict, mark in MARKS.items() if verdict in text}
-    return found[min(found)]
-
-
-def _rulings(status: pd.DataFrame) -> str:
-    """Return, as an HTML list, why each verdict against a paper is a finding or our shortfall."""
-    against = status[status["kind"] != ""]
-    lines = [
-        f"<li><b>{line['item']}, {escape(' '.join(filter(None, named)))}</b> "
-        f"({NAMES[line['protocol']]}): {line['kind']}. {escape(line['reason'])}."
-        + (f" It would be settled by {escape(line['settles'])}." if line["settles"] else "")
-        + "</li>"
-        for line in against.to_dict("records")
-        for named in [(line["dataset"], line["model"], line["setting"])]
-    ]
-    return f"<ul>{''.join(lines)}</ul>" if lines else ""
-
-
-def verdict_counts(store: Store, targets: Sequence[Target]) -> pd.DataFrame:
-    """Return how many targets of each paper have which verdict, by protocol."""
-    status = status_table(store, targets)
-    names = status["protocol"].map(NAMES)
-    table = pd.crosstab([status["paper"], names], status["verdict"])
-    table = table.reindex(columns=[v for v in MARKS if v in table], fill_value=0)
-    table.index.names = ["paper", "protocol"]
-    return table.rename(columns=lambda v: f"{MARKS[v]}\u00a0{v}").rename_axis(columns=None)
 
 
 def _scratch() -> str:

@@ -1,4 +1,4 @@
-"""The command line: ``mixflow list | run | status | publish | notebook | check | data``."""
+"""The command line ``mixflow``: list, run, status, verify, publish, notebook, check, data."""
 
 from companion.cli.main import app, main
 

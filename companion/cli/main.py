@@ -1,4 +1,4 @@
-"""The command line: ``mixflow list | run | status | publish | notebook | check | data``."""
+"""The command line ``mixflow``: list, run, status, verify, publish, notebook, check, data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from companion.cli import notebook, publish
+from companion.cli import notebook, publish, verify
 from companion.cli.data import data_app
 from companion.cli.errors import FAILED, PlainErrors
 from companion.cli.memory import keep_freed_memory
@@ -161,8 +161,8 @@ def status(
     """Compare our results with the papers.
 
     Every published number and claim gets a verdict under two protocols: as published, and by
-    our recipe. In brackets, how many seeds; what each verdict means is in the introduction of
-    the book, and --format csv has the rule of every line.
+    our recipe. In brackets, how many seeds; what each verdict means is on a page of the
+    book, and --format csv has the rule of every line.
     """
     from companion.cli.values import clipped, records, require, table
     from companion.evidence.questions import load_targets
@@ -192,6 +192,7 @@ def status(
 
 
 app.command("publish", epilog=publish.EXAMPLES)(publish.publish)
+app.command("verify", epilog=verify.EXAMPLES)(verify.verify)
 app.command("notebook", epilog=notebook.EXAMPLES)(notebook.notebook)
 
 

@@ -8,6 +8,7 @@ from companion.figures.classification import (
     curves_by_components,
 )
 from companion.figures.density import density, plane, side_by_side
+from companion.figures.style import use_theme
 from companion.figures.table_2 import components_of_classes, left_out, sharing
 from companion.figures.vmonf import (
     accuracies_over_epochs,
@@ -18,6 +19,8 @@ from companion.figures.vmonf import (
     success_over_seeds,
     training_curves,
 )
+
+use_theme()
 
 __all__ = [
     "accuracies_over_epochs",

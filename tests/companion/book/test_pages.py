@@ -12,8 +12,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from companion.book import page as pages
-from companion.book.page import Page, verdict_counts, verdict_table
+from companion.book import verdicts
+from companion.book.page import Page
+from companion.book.verdicts import verdict_counts, verdict_table
 from companion.evidence.evidence import PROTOCOLS
 from companion.evidence.questions import load_targets
 from companion.evidence.status import KEYS
@@ -127,8 +128,8 @@ def test_a_page_says_how_much_of_it_is_unpublished(toy, results, tmp_path, monke
     execute(toy.experiment, configs[3], results, progress=False)
     note = f"1 of the 4 runs shown is unpublished, from {tmp_path / 'results'}"
     assert f"(4 runs, seeds 0-1). **{note}.**" in Page(toy.name).source().data
-    status = pages.status_table(Store()).assign(runs=" ".join(c.digest() for c in configs))
-    monkeypatch.setattr("companion.book.page.status_table", lambda *_: status)
+    status = verdicts.status_table(Store()).assign(runs=" ".join(c.digest() for c in configs))
+    monkeypatch.setattr("companion.book.verdicts.status_table", lambda *_: status)
     assert verdict_table(Store(), load_targets()).endswith(f"<p><b>{note}.</b></p>")
 
 
@@ -160,7 +161,7 @@ def test_a_claim_stands_with_its_test_and_what_would_settle_it(toy, results, mon
     line |= {"published": 0.0, "ours": 0.0, "spread": 0.0, "hint": "one seed", "chance": 0.04}
     line |= {"runs": ""}
     both = [{**line, "protocol": p, "verdict": "does not hold"} for p in PROTOCOLS]
-    monkeypatch.setattr("companion.book.page.status_table", lambda *_: pd.DataFrame(both))
+    monkeypatch.setattr("companion.book.verdicts.status_table", lambda *_: pd.DataFrame(both))
     shown = verdict_table(results, [claim])
     assert claim.note in html.unescape(shown)
     assert "▼\u00a0does not hold (one seed): shortfall; by luck 0.04" in shown
