@@ -118,6 +118,41 @@ def update_weights(responsibilities: Tensor, sample_weight: Tensor | None = None
     return mass / mass.sum(-1, keepdim=True)
 
 
+def stacking_shares(
+    log_prob: Tensor, weight: Tensor, prior: float = 0.5, n_iter: int = 30
+) -> Tensor:
+    r"""Return the shares of S densities that make samples likeliest, :math:`\sum_s w_s p_s(x_n)`.
+
+    Parameters
+    ----------
+    log_prob
+        Log densities of M samples, not seen by what gave them, shape (S, M).
+    weight
+        Non-negative, shape (M,).
+    prior
+        Samples that every density is given beforehand: no share is 0.
+    n_iter
+        Number of EM iterations.
+
+    References
+    ----------
+    Smyth and Wolpert, Linearly combining density estimators via stacking, Machine Learning 36,
+    1999.
+    """
+    mass = torch.full_like(log_prob[:, 0], 1.0)
+    for _ in range(n_iter):
+        joint = log_prob + (mass / mass.sum()).log()[:, None]
+        mass = (torch.softmax(joint, 0) * weight).sum(1) + prior
+    return mass / mass.sum()
+
+
+def stacked_score(log_prob: Tensor, weight: Tensor) -> float:
+    """Return the weighted mean log density under the best shares in nats: (S, M), (M,)."""
+    shares = stacking_shares(log_prob, weight)
+    stacked = torch.logsumexp(log_prob + shares.log()[:, None], 0)
+    return float((stacked * weight).sum() / weight.sum())
+
+
 def systematic_draw(weights: Tensor, size: int, generator: torch.Generator | None = None) -> Tensor:
     """Draw ``size`` indices per row in proportion to the weights, with least variance.
 

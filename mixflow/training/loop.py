@@ -105,7 +105,7 @@ class _Run:
         if taken_up is not None:
             self.state = taken_up
         resumed = None if taken_up is None else taken_up.epoch
-        n_epochs, per_epoch = self.settings.max_epochs, self.objective.steps_per_epoch
+        n_epochs, per_epoch = self._n_epochs(), self.objective.steps_per_epoch
         start = self.state.epoch * per_epoch + self.state.step
         silent = not self.settings.progress
         with tqdm(total=n_epochs * per_epoch, initial=start, disable=silent, unit="step") as bar:
@@ -144,6 +144,9 @@ class _Run:
             refresh=False,
         )
         self._end_epoch()
+
+    def _n_epochs(self) -> int:
+        return self.settings.stop or self.settings.max_epochs
 
     def _plan(self) -> None:
         self._seed(self.state.epoch, 1)
@@ -186,7 +189,7 @@ class _Run:
             raise self._diverged("a parameter is NaN or infinite")
         self.objective.module.eval()
         record = {"epoch": state.epoch, "loss": state.losses / state.looked, **state.record}
-        last = state.epoch + 1 == self.settings.max_epochs
+        last = state.epoch + 1 == self._n_epochs()
         if last or (state.epoch + 1) % self.settings.validate_every == 0:
             score = self.objective.validate()
             if score is not None:

@@ -118,6 +118,8 @@ class LoopSettings:
         See ``schedules.clip_gradients``.
     validate_every, patience
         Epochs between validations; validations without a gain before stopping (None: never).
+    stop
+        Epoch to end after, on the schedule of ``max_epochs``; None ends with that.
     checkpoint, checkpoint_seconds, resume
         Folder (None: no checkpoints), longest time between two, whether to go on from one.
     progress
@@ -137,6 +139,7 @@ class LoopSettings:
     clip_norm: float | None = None
     validate_every: int = 5
     patience: int | None = None
+    stop: int | None = None
     checkpoint: Path | None = None
     checkpoint_seconds: float = 60.0
     resume: bool = True
@@ -146,4 +149,6 @@ class LoopSettings:
         """Return what a checkpoint must share with the fit that goes on from it."""
         how = ("checkpoint", "checkpoint_seconds", "resume", "progress")
         record = {name: value for name, value in asdict(self).items() if name not in how}
+        if self.stop is None:
+            del record["stop"]  # checkpoints from before it came stay good
         return {**record, "betas": list(self.betas)}

@@ -18,7 +18,10 @@ from mixflow.flows import (
     VectorFlow,
 )
 from mixflow.flows.networks import MLP
+from mixflow.flows.permutation import Permutation
 from mixflow.flows.row_networks import RowNetwork
+from mixflow.flows.started import StartedSplines
+from mixflow.flows.whitening import Whitening
 
 K, N = 3, 5
 
@@ -37,6 +40,22 @@ def glow(shape, **settings):
 
 def splines(n_features, **settings):
     return lambda k: SplineFlow(k, n_features, n_layers=2, hidden_features=6, **settings)
+
+
+def gaussians(k, d):
+    generator = torch.Generator().manual_seed(1)
+    factors = torch.randn(k, d, d, generator=generator).triu(1) + 2 * torch.eye(d)
+    return torch.randn(k, d, generator=generator), factors
+
+
+def started(d, **settings):
+    return lambda k: StartedSplines(
+        *gaussians(k, d),
+        torch.Generator().manual_seed(0),
+        hidden_features=6,
+        dropout=0.0,
+        **settings,
+    )
 
 
 REGISTRY = {
@@ -71,6 +90,13 @@ REGISTRY = {
     "SplineFlow D=1": splines(1),
     "SplineFlow D=2": splines(2, n_bins=2),
     "SplineFlow D=5": splines(5, n_bins=5, bound=1.0),
+    "Permutation": lambda k: Permutation(k, (4,), generator=torch.Generator().manual_seed(0)),
+    "Permutation reverse": lambda k: Permutation(k, (4,)),
+    "Permutation on images": lambda k: Permutation(k, (2, 3, 4)),
+    "Whitening": lambda k: Whitening(*gaussians(k, 4)),
+    "StartedSplines": started(3, n_layers=2),
+    "StartedSplines D=1": started(1, n_layers=2),
+    "StartedSplines no layers": started(3, n_layers=0),
     "GlowLevel": lambda k: GlowLevel(k, (2, 4, 4), n_steps=2, hidden_features=5),
     "GlowLevel tone curve": lambda k: GlowLevel(
         k, (1, 4, 4), n_steps=1, hidden_features=5, tone_curve=True

@@ -123,6 +123,16 @@ def test_patience_counts_validations_and_the_last_epoch_is_validated():
     assert result.best_epoch == 4
 
 
+def test_a_fit_stopped_early_follows_the_longer_schedule():
+    long, short = Toy(), Toy()
+    whole = fit(long, LoopSettings(max_epochs=6))
+    part = fit(short, LoopSettings(max_epochs=6, stop=2))
+    for name in ("loss", "learning_rate"):
+        assert part.history[name].tolist() == whole.history[name][:2].tolist()
+    assert "stop" not in LoopSettings().identity()  # checkpoints from before it came stay good
+    assert LoopSettings(stop=2).identity()["stop"] == 2
+
+
 def test_without_patience_every_epoch_runs():
     toy = Toy(scores=[1.0, 0.0, 0.0, 0.0])
     assert len(fit(toy, LoopSettings(max_epochs=4, validate_every=1)).history["epoch"]) == 4
