@@ -29,7 +29,7 @@ def held(model, y):
 def test_a_rare_class_trains(few, place):
     X, y = table(*np.insert([1200, 800], place, few))
     model = MixtureClassifier(random_state=0, **SMALL).fit(X, y)
-    assert model.history_["validation_score"].notna().any()
+    assert np.isfinite(model.history_["validation_score"]).any()
     assert (model.predict(X[y == place]) == place).all()
 
 
