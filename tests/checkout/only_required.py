@@ -27,9 +27,10 @@ def required(requirement, found=frozenset()):
 
 
 class Refusing(MetaPathFinder):
-    """Refuse modules that come with a distribution, none of them a required one."""
+    """Find no module that comes with a distribution, none of them a required one."""
 
-    def __init__(self, allowed):
+    def __init__(self, allowed, others=()):
+        self.others = others
         self.refused = {
             module
             for module, owners in metadata.packages_distributions().items()
@@ -38,12 +39,14 @@ class Refusing(MetaPathFinder):
 
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in {*self.refused, "companion"}:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+            return None
+        specs = (finder.find_spec(name, path, target) for finder in self.others)
+        return next(filter(None, specs), None)
 
 
 if __name__ == "__main__":
     site = sys.path[0] = sys.argv.pop(1)
-    sys.meta_path.insert(0, Refusing(required(Requirement("mixflow"))))
+    sys.meta_path[:] = [Refusing(required(Requirement("mixflow")), tuple(sys.meta_path))]
     import mixflow
 
     assert mixflow.__file__.startswith(site)

@@ -56,7 +56,7 @@ def test_a_command_says_in_one_line_what_it_needs(run, arguments):
     done = run(COMMAND, *arguments.split())
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "error: in a checkout of mixflow, make env: companion is not installed here\n"
+        "error: in a checkout of mixflow, make env: the companion is not installed here\n"
     )
 
 
