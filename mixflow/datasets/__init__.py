@@ -5,6 +5,7 @@ and are downloaded otherwise; every file is checked by its SHA-256 when it is lo
 All arrays are numpy's, with the published values.
 """
 
+from mixflow.datasets import catalogue as _catalogue  # noqa: F401 (it fills the registry)
 from mixflow.datasets.fetch import (
     FileStatus,
     cache_folder,

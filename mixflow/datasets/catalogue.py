@@ -6,7 +6,7 @@ the file is derived.
 
 from __future__ import annotations
 
-from mixflow.datasets.registry import Dataset, DatasetFile
+from mixflow.datasets.registry import REGISTRY, Dataset, DatasetFile
 
 UCI = "https://archive.ics.uci.edu"
 
@@ -291,5 +291,4 @@ _WITHOUT_FILES = (
     _generated("spirals", "interleaved spiral arms, 2 features", "folklore"),
 )
 
-REGISTRY: dict[str, Dataset] = {item.name: item for item in (*_FILE_BASED, *_WITHOUT_FILES)}
-"""All data sets by name, those with files first."""
+REGISTRY.update({item.name: item for item in (*_FILE_BASED, *_WITHOUT_FILES)})

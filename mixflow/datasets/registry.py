@@ -104,6 +104,10 @@ class Dataset:
         )
 
 
+REGISTRY: dict[str, Dataset] = {}
+"""All data sets by name, those with files first; the catalogue fills it."""
+
+
 def unknown_name(what: str, name: object, options: Iterable[str]) -> str:
     """Return the message for an unknown name, with the closest known one if there is any.
 
@@ -120,8 +124,6 @@ def unknown_name(what: str, name: object, options: Iterable[str]) -> str:
 
 def names(kind: Kind | None = None) -> list[str]:
     """Return the names of all data sets, or of those of one kind, in catalogue order."""
-    from mixflow.datasets.catalogue import REGISTRY
-
     return [name for name, dataset in REGISTRY.items() if kind in (None, dataset.kind)]
 
 
@@ -133,8 +135,6 @@ def get(name: str) -> Dataset:
     ValueError
         No data set is called so; the message names the closest one.
     """
-    from mixflow.datasets.catalogue import REGISTRY
-
     if name not in REGISTRY:
         raise ValueError(unknown_name("data set", name, REGISTRY))
     return REGISTRY[name]

@@ -7,4 +7,11 @@ from mixflow.mixtures.genmm import GenMM
 from mixflow.mixtures.latmm import LatMM
 from mixflow.mixtures.vmonf import VMoNF
 
-__all__ = ["DefensiveMixture", "GaussianMixture", "GenMM", "LatMM", "Mixture", "VMoNF"]
+__all__ = [
+    "DefensiveMixture",
+    "GaussianMixture",
+    "GenMM",
+    "LatMM",
+    "Mixture",
+    "VMoNF",
+]

@@ -32,6 +32,17 @@ class DefensiveMixture(Mixture):
         :math:`\log s`, shape (K, M).
     log_weights
         :math:`\log \pi`, shape (K,).
+
+    Examples
+    --------
+    One flow that is its Gaussian still, and a broad density beside it:
+
+    >>> from mixflow.flows import Whitening
+    >>> narrow, wide = (Whitening(torch.zeros(1, 2), s * torch.eye(2)[None]) for s in (1.0, 0.1))
+    >>> shares = torch.tensor([[0.9, 0.1]]).log()
+    >>> model = DefensiveMixture(narrow, [narrow, wide], shares, torch.zeros(1))
+    >>> model.log_prob(torch.zeros(3, 2)).shape
+    torch.Size([3])
     """
 
     def __init__(

@@ -27,6 +27,13 @@ class GaussianMixture:
         :math:`\mu`, shape (K, D).
     covariances
         :math:`\Sigma`, positive definite, shape (K, D, D).
+
+    Examples
+    --------
+    >>> means = torch.tensor([[0.0, 0.0], [3.0, 0.0]])
+    >>> mixture = GaussianMixture(torch.tensor([0.5, 0.5]), means, torch.eye(2).expand(2, 2, 2))
+    >>> mixture.log_joint(means).argmax(1).tolist()
+    [0, 1]
     """
 
     weights: Tensor

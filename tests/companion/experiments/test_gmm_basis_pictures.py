@@ -8,7 +8,7 @@ import pytest
 from companion.gmm_basis.pictures import load_picture
 from mixflow import datasets
 from mixflow.datasets import DatasetError, registry
-from mixflow.datasets.catalogue import REGISTRY
+from mixflow.datasets.registry import REGISTRY
 
 
 def test_photographs_are_as_scikit_learn_has_them():

@@ -21,8 +21,8 @@ from mixflow.datasets import (
     locate,
     verify,
 )
-from mixflow.datasets.catalogue import REGISTRY
 from mixflow.datasets.download import pooch as the_pooch
+from mixflow.datasets.registry import REGISTRY
 
 CONTENT = b"1 2 3\n4 5 6\n"
 FLIPPED = bytes([CONTENT[0] ^ 1]) + CONTENT[1:]

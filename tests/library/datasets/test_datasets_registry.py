@@ -7,7 +7,7 @@ import pytest
 
 from mixflow import datasets
 from mixflow.datasets import registry
-from mixflow.datasets.catalogue import REGISTRY
+from mixflow.datasets.registry import REGISTRY
 
 FILE_BASED = ["letter", "satimage", "mnist", "fashion-mnist", "norb", "paintings", "vgg", "vgg19"]
 

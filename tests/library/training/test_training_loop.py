@@ -36,6 +36,7 @@ class Toy(Objective):
         self.module = nn.Linear(2, 1)
         with torch.no_grad():
             self.module.weight.fill_(1.0)
+            self.module.bias.zero_()
         self.scores, self.break_at, self.broken = scores, break_at, broken
         self.count, self.finished = 0, 0
 
