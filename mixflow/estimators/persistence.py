@@ -22,6 +22,8 @@ SUFFIX = ".safetensors"
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 NAME = "mixflow"  # of the config in a file's header
 CLASSES = ("GenMM", "MixtureClassifier", "LatMM", "VMoNF", "BasisDensity", "RotatedBasisDensity")
+# Came after the first models were saved; their defaults are what those models had.
+LATER = {"optimizer", "positional_bias", "tone_curve"}
 _KINDS: dict[str, Any] = {}  # name -> class of the library, which enters it when it is defined
 
 
@@ -178,7 +180,8 @@ def _read(content: bytes) -> Any:
 
 def _made(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Any:
     kind = _KINDS[header["class"]]
-    check_names("parameter", header["params"], kind._get_param_names())
+    known = set(kind._get_param_names())
+    check_names("parameter", {*header["params"], *LATER & known}, known)
     tuples = {name: tuple(header["params"][name]) for name in header["tuples"]}
     params = {**header["params"], **tuples}
     if "device" in params:

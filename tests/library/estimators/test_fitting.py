@@ -9,6 +9,7 @@ import torch
 from sklearn.base import clone
 
 from mixflow import BasisDensity, GenMM, LatMM, MixtureClassifier, RotatedBasisDensity, VMoNF, load
+from mixflow.estimators.persistence import LATER
 from mixflow.training import TrainingDiverged
 from mixflow.training.checkpoints import file_bytes, read_file
 
@@ -162,6 +163,12 @@ def rewritten(path, tmp_path, change_header=None, change_tensors=None):
     other = tmp_path / "other.safetensors"
     other.write_bytes(file_bytes(tensors, "mixflow", json.dumps(header)))
     return other
+
+
+def test_a_file_from_before_some_parameters_came_is_read(files, tmp_path):
+    path = rewritten(files["VMoNF"], tmp_path, lambda h: [h["params"].pop(n) for n in LATER])
+    found, whole = load(path).get_params(), load(files["VMoNF"]).get_params()
+    assert {name: found[name] for name in LATER} == {name: whole[name] for name in LATER}
 
 
 @pytest.mark.parametrize("name", ALL)
