@@ -70,7 +70,7 @@ Markdown(
 # %% tags=["remove-input"]
 shown = means(accuracies)
 show(
-    figures.by_components(shown, titles, "accuracy on the test split"),
+    figures.by_components(shown, titles, "test accuracy"),
     alt="Accuracy on the test split against K. "
     + " ".join(
         f"{titles.get(dataset, dataset)}, {way}: "

@@ -24,6 +24,7 @@ paper = "all"  # or em-gm, vmonf, gmm-basis
 # %% tags=["remove-input"]
 from IPython.display import HTML, Markdown, display
 
+from companion.book.contents import PAPERS
 from companion.book.verdicts import verdict_counts, verdict_table
 from companion.evidence.questions import load_targets
 from companion.runs.store import Store
@@ -34,7 +35,7 @@ verdict_counts(store, targets)
 
 # %% tags=["remove-input"]
 for name in dict.fromkeys(t.paper for t in targets):
-    display(Markdown(f"## {name}"))
+    display(Markdown(f"## {PAPERS[name]}"))
     display(HTML(verdict_table(store, [t for t in targets if t.paper == name])))
 
 # %% [markdown]
