@@ -86,7 +86,7 @@ show(
 # What a way gains over one flow of the same seed, in accuracy, mean over seeds:
 
 # %% tags=["remove-input"]
-gains = means(accuracies, "gain").drop(columns=1)
+gains = means(accuracies, "gain").drop(columns=1, errors="ignore")
 gains.rename(index=titles).style.format("{:+.4f}", na_rep="").format_index(
     lambda k: f"K = {k}", axis=1
 )
@@ -95,7 +95,7 @@ gains.rename(index=titles).style.format("{:+.4f}", na_rep="").format_index(
 # The same for the negative log-likelihood of test samples, in nats a sample; lower is better:
 
 # %% tags=["remove-input"]
-costs = means(likelihoods, "gain").drop(columns=1)
+costs = means(likelihoods, "gain").drop(columns=1, errors="ignore")
 costs.rename(index=titles).style.format("{:+.3g}", na_rep="").format_index(
     lambda k: f"K = {k}", axis=1
 )
