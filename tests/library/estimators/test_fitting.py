@@ -1,6 +1,7 @@
 """What every fit keeps to: known parameters, a record of those used, finite scores at the end."""
 
 import contextlib
+import inspect
 import json
 
 import numpy as np
@@ -334,3 +335,10 @@ def test_what_does_not_fit_into_memory_is_named(name):
 def test_samples_are_counted_without_inner_words(name):
     with pytest.raises(ValueError, match="70 components need as many samples.*X has 60"):
         clone(ALL[name]).set_params(n_components=70).fit(X)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_class_shows_the_parameters_that_it_takes(name):
+    kind = type(ALL[name])
+    taken = list(inspect.signature(kind.__init__).parameters)[1:]
+    assert list(inspect.signature(kind).parameters) == taken
