@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LEAST_LETTER = 9  # px on a screen
+COLUMN = 670  # px of a page's text on a desk
 
 
 def show(fig: Figure, *, alt: str, caption: str | None = None, close: bool = True) -> None:
@@ -72,6 +73,11 @@ def figure_html(fig: Figure, *, alt: str, caption: str | None = None) -> str:
         raise ValueError("alt is empty; describe what the figure shows in a sentence or two")
     content = _svg(fig)
     letter = _smallest_letter(fig) / _width(content)
+    if letter * COLUMN < LEAST_LETTER:  # narrower, with letters of the same size
+        width, height = fig.get_size_inches()
+        fig.set_size_inches(width * letter * COLUMN / LEAST_LETTER, height)
+        content = _svg(fig)
+        letter = _smallest_letter(fig) / _width(content)
     svg = base64.b64encode(content).decode("ascii")
     text = html.escape(" ".join(alt.split()), quote=True)
     # On a phone the figure keeps the width that its letters need, and scrolls.

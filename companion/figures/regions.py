@@ -113,7 +113,7 @@ def draw_components(axes: Axes, x: np.ndarray, component: np.ndarray, n_componen
     legend_below(axes)
 
 
-def legend_below(axes: Axes, columns: int = 5) -> None:
+def legend_below(axes: Axes, columns: int = 3) -> None:
     """Put the legend below the axes, where it hides no point."""
     axes.legend(
         loc="upper center", bbox_to_anchor=(0.5, -0.13), fontsize="small", ncols=columns,
